@@ -1,0 +1,406 @@
+"""A checked condition: a typed expression, what it looks at, and how it is evaluated.
+
+Expressions are built by `rules.language` only, out of nodes whose types have been checked; here
+they become code objects. Every value may be unknown, which is `None`: a comparison with an
+unknown operand is unknown, `and`, `or` and `not` follow Kleene, and only true satisfies.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from rules.events import Kind, Value
+from rules.money import Money
+
+Thresholds = Mapping[str, Decimal]
+"""Money as a parameter gives it: one amount per currency; another currency is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value written in the rule; `kind` is what it is compared as."""
+
+    value: Value
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the rule, by name, with its effective value."""
+
+    name: str
+    value: Value | Thresholds
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of the event that a step binds; `open` if records of one event may differ in it."""
+
+    step: str
+    name: str
+    kind: Kind
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`left op right`, of one kind on both sides."""
+
+    op: Literal["==", "!=", "<", "<=", ">", ">="]
+    left: "Expression"
+    right: "Expression"
+    kind: Kind = Kind.BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """`item in (…)`, or `not in`; the choices are of the item's kind and known."""
+
+    item: "Expression"
+    choices: tuple[Value, ...]
+    negated: bool
+    kind: Kind = Kind.BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """`item is None`, or `is not None`: the one question whose answer is always known."""
+
+    item: "Expression"
+    negated: bool
+    kind: Kind = Kind.BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Junction:
+    """`and` or `or` of two or more parts."""
+
+    op: Literal["and", "or"]
+    parts: tuple["Expression", ...]
+    kind: Kind = Kind.BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """`not part`."""
+
+    part: "Expression"
+    kind: Kind = Kind.BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`left op right`; `kind` is the kind of the result."""
+
+    op: Literal["+", "-", "*", "/", "%"]
+    left: "Expression"
+    right: "Expression"
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function of values: hour, weekday (with `timezone`), startswith, ratio, number."""
+
+    function: Literal["hour", "weekday", "startswith", "ratio", "number"]
+    arguments: tuple["Expression", ...]
+    kind: Kind
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """`gap(a, b)` of the events of two steps: a duration in microseconds."""
+
+    first: str
+    second: str
+    kind: Kind = Kind.DURATION
+
+
+Expression = (
+    Constant
+    | Parameter
+    | Field
+    | Compare
+    | Among
+    | Unknown
+    | Junction
+    | Negation
+    | Arithmetic
+    | Call
+    | Gap
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One line under `where`, checked. `text` is as written, with own fields as `step.field`."""
+
+    text: str
+    expression: Expression
+    reads: tuple[Field | Parameter, ...] = field(init=False)
+    steps: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        nodes = tuple(walk(self.expression))
+        read = dict.fromkeys(n for n in nodes if isinstance(n, Field))
+        named = {n.step for n in read}
+        for node in nodes:
+            if isinstance(node, Gap):
+                named |= {node.first, node.second}
+        object.__setattr__(self, "reads", _reads(nodes))
+        object.__setattr__(self, "steps", frozenset(named))
+
+
+def _reads(nodes: tuple[Expression, ...]) -> tuple[Field | Parameter, ...]:
+    seen: dict[tuple[str, str], Field | Parameter] = {}
+    for node in nodes:
+        if isinstance(node, Field):
+            seen.setdefault((node.step, node.name), node)
+        elif isinstance(node, Parameter):
+            seen.setdefault(("", node.name), node)
+    return tuple(seen.values())
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yield the expression and all its parts, from left to right as written."""
+    yield expression
+    for part in _parts(expression):
+        yield from walk(part)
+
+
+def _parts(expression: Expression) -> tuple[Expression, ...]:
+    match expression:
+        case Compare() | Arithmetic():
+            return (expression.left, expression.right)
+        case Among() | Unknown():
+            return (expression.item,)
+        case Junction():
+            return expression.parts
+        case Negation():
+            return (expression.part,)
+        case Call():
+            return expression.arguments
+        case _:
+            return ()
+
+
+Access = Callable[[Field], str]
+"""Says how a field is read: Python source for its value or None, given the lambda's argument."""
+
+
+def compile_expression(
+    expression: Expression, access: Access, event: Callable[[str], str] = str
+) -> Callable[[Any], Any]:
+    """Compile to a function of one argument, `b`; `access` and `event` say what of it is read.
+
+    `event` gives the source for the event that a step binds, which only `Gap` needs.
+    """
+    emitter = Emitter(access, event)
+    return emitter.compile(emitter.emit(expression))
+
+
+class Emitter:
+    """Turns nodes into the source of one Python expression that gives a value or None."""
+
+    def __init__(self, access: Access, event: Callable[[str], str]) -> None:
+        self._access = access
+        self._event = event
+        self._temporaries = 0
+        self.namespace: dict[str, Any] = {"__builtins__": {}, "functions": _FUNCTIONS}
+
+    def compile(self, source: str) -> Callable[[Any], Any]:
+        """Compile emitted source to a function of `b`."""
+        code = compile(f"lambda b: {source}", "<condition>", "eval")
+        # Names and values of the rule reach the code through the namespace alone.
+        return eval(code, self.namespace)  # type: ignore[no-any-return]  # noqa: S307 - see above
+
+    def emit(self, node: Expression) -> str:
+        """Return the source of an expression over `b` that gives its value, or None."""
+        match node:
+            case Constant() | Parameter():
+                return self._bind(node.value)
+            case Field():
+                return self._access(node)
+            case Compare():
+                return self._compare(node)
+            case Among():
+                item = self._temporary()
+                choices = self._bind(frozenset(node.choices))
+                op = "not in" if node.negated else "in"
+                return f"(None if ({item} := {self.emit(node.item)}) is None else {item} {op} {choices})"
+            case Unknown():
+                return f"({self.emit(node.item)} is {'not ' if node.negated else ''}None)"
+            case Junction():
+                return self._junction(node)
+            case Negation():
+                part = self._temporary()
+                return f"(None if ({part} := {self.emit(node.part)}) is None else not {part})"
+            case Arithmetic():
+                return self._call(f"arithmetic {node.op}", node.left, node.right)
+            case Call():
+                return self._call(node.function, *node.arguments, timezone=node.timezone)
+            case Gap():
+                gap = self._bind(gap_us)
+                return f"{gap}({self._event(node.first)}, {self._event(node.second)})"
+
+    def _compare(self, node: Compare) -> str:
+        if Kind.MONEY in (node.left.kind, node.right.kind):
+            return self._call(f"money {node.op}", node.left, node.right)
+        left, right = self._temporary(), self._temporary()
+        return (
+            f"(None if ({left} := {self.emit(node.left)}) is None"
+            f" or ({right} := {self.emit(node.right)}) is None else {left} {node.op} {right})"
+        )
+
+    def _junction(self, node: Junction) -> str:
+        settled = "False" if node.op == "and" else "True"
+        names = [self._temporary() for _ in node.parts]
+        tests = " ".join(
+            f"{settled} if ({name} := {self.emit(part)}) is {settled} else"
+            for name, part in zip(names, node.parts, strict=True)
+        )
+        unknown = " or ".join(f"{name} is None" for name in names)
+        return f"({tests} None if {unknown} else {'True' if node.op == 'and' else 'False'})"
+
+    def _call(self, function: str, *arguments: Expression, timezone: str | None = None) -> str:
+        values = [self.emit(a) for a in arguments]
+        if function in ("hour", "weekday"):
+            values.append(self._bind(ZoneInfo(timezone or "UTC")))
+        return f"functions[{function!r}]({', '.join(values)})"
+
+    def _bind(self, value: object) -> str:
+        name = f"c{len(self.namespace)}"
+        self.namespace[name] = value
+        return name
+
+    def _temporary(self) -> str:
+        self._temporaries += 1
+        return f"t{self._temporaries}"
+
+
+def gap_us(first: Any, second: Any) -> int:  # noqa: ANN401 - anything with a start and an end
+    """Return how long after the earlier of two events the later one starts; 0 if they overlap."""
+    earlier, later = (first, second) if first.start_us <= second.start_us else (second, first)
+    return max(0, int(later.start_us - earlier.end_us))
+
+
+_COMPARE = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _compare_money(op: str) -> Callable[[Any, Any], bool | None]:
+    compare = _COMPARE[op]
+
+    def judge(left: Money | Thresholds | None, right: Money | Thresholds | None) -> bool | None:
+        amounts = _in_one_currency(left, right)
+        return None if amounts is None else bool(compare(*amounts))
+
+    return judge
+
+
+def _in_one_currency(
+    left: Money | Thresholds | None, right: Money | Thresholds | None
+) -> tuple[Decimal, Decimal] | None:
+    """Return the two amounts if they are of one currency; unknown otherwise."""
+    if left is None or right is None:
+        return None
+    currency = left.currency if isinstance(left, Money) else None
+    if currency is None and isinstance(right, Money):
+        currency = right.currency
+    if currency is None:
+        return None
+    first, second = _amount(left, currency), _amount(right, currency)
+    return None if first is None or second is None else (first, second)
+
+
+def _amount(value: Money | Thresholds, currency: str) -> Decimal | None:
+    if isinstance(value, Money):
+        return value.amount if value.currency == currency else None
+    return value.get(currency)
+
+
+def _currency_of(left: Any, right: Any) -> str:  # noqa: ANN401 - one of the two is money
+    return left.currency if isinstance(left, Money) else str(right.currency)
+
+
+def _arithmetic(op: str) -> Callable[[Any, Any], Any]:
+    def compute(left: Any, right: Any) -> Any:  # noqa: ANN401 - the language has checked the kinds
+        if left is None or right is None:
+            return None
+        if op in "+-" and not isinstance(left, int | Decimal):
+            return _add_money(op, left, right)
+        if isinstance(left, Money):
+            amount = _number(op, left.amount, right)
+            return None if amount is None else Money(amount, left.currency)
+        if isinstance(right, Money):
+            return Money(left * right.amount, right.currency)
+        return _number(op, left, right)
+
+    return compute
+
+
+def _add_money(op: str, left: Any, right: Any) -> Money | None:  # noqa: ANN401 - money or thresholds
+    amounts = _in_one_currency(left, right)
+    if amounts is None:
+        return None
+    total = amounts[0] + amounts[1] if op == "+" else amounts[0] - amounts[1]
+    return Money(total, _currency_of(left, right))
+
+
+def _number(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - int or Decimal
+    if op in "/%" and right == 0:
+        return None
+    if op == "/":
+        return Decimal(left) / Decimal(right)
+    if op == "%":
+        # Python's % on Decimals takes the sign of the dividend, on integers that of the divisor.
+        return left - right * ((left / Decimal(right)).__floor__())
+    return {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](left, right)
+
+
+def _local(moment_us: int, zone: ZoneInfo) -> datetime:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).astimezone(zone)
+
+
+def _hour(moment_us: int | None, zone: ZoneInfo) -> int | None:
+    return None if moment_us is None else _local(moment_us, zone).hour
+
+
+def _weekday(moment_us: int | None, zone: ZoneInfo) -> int | None:
+    return None if moment_us is None else _local(moment_us, zone).weekday()
+
+
+def _startswith(text: str | None, prefix: str) -> bool | None:
+    return None if text is None else text.startswith(prefix)
+
+
+def _ratio(part: Money | None, whole: Money | None) -> Decimal | None:
+    amounts = _in_one_currency(part, whole)
+    return None if amounts is None or amounts[1] == 0 else amounts[0] / amounts[1]
+
+
+def _number_of(money: Money | None) -> Decimal | None:
+    return None if money is None else money.amount
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    **{f"money {op}": _compare_money(op) for op in _COMPARE},
+    **{f"arithmetic {op}": _arithmetic(op) for op in "+-*/%"},
+    "hour": _hour,
+    "weekday": _weekday,
+    "startswith": _startswith,
+    "ratio": _ratio,
+    "number": _number_of,
+}

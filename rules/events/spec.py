@@ -1,0 +1,304 @@
+"""What the rest of the system knows of each event type, read off the models once."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType, NoneType
+from typing import Any, Final, Literal, cast, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from rules.events import bank, calls, everyone
+from rules.events.base import OPEN, Event
+from rules.events.kinds import Kind, Marker
+from rules.money import Money, format_amount
+
+# In normal form, as it stands in facts: moments are microseconds, amounts canonical text.
+Scalar = str | int | bool
+# As conditions see it.
+Value = str | int | bool | Decimal | Money
+Side = Literal["calls", "bank", "everyone"]
+
+_UNMARKED: Final = {bool: Kind.BOOL}
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field of an event, as conditions may use it.
+
+    Attributes:
+        name: Its name in records and conditions.
+        kind: What a condition may do with it.
+        open: Whether it may differ between records of one event.
+        required: Whether every record has it. (A withheld caller is unknown all the same.)
+        classes: The closed list of its values, in the page's order; empty unless a class.
+        pseudonym: Of an identifier: the kind of its pseudonym.
+        needs: The own fields that a derived field is computed from.
+        derived: Whether it is computed, and stands in no record.
+        currency: Of money: the field that says the currency.
+        description: One or two sentences for readers of the contract.
+    """
+
+    name: str
+    kind: Kind
+    open: bool
+    required: bool
+    classes: tuple[str, ...]
+    pseudonym: str | None
+    needs: tuple[str, ...]
+    derived: bool
+    currency: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class EventSpec:
+    """One event type.
+
+    Attributes:
+        name: The short name: `call_invitation`.
+        wire_type: The CloudEvents type: `ringfence.call_invitation.v1`.
+        model: The pydantic model of a record's `data`.
+        side: Which side of the customer sends it.
+        id_field: The field with the own id; None where that is `event_id`, else the record's id.
+        start_field: The field with the start; None where the event starts at `time`.
+        end_field: The field with the end, if the event has one.
+        interval: Whether the event lasts.
+        fields: Every field that conditions may use: the own ones in the page's order, then the
+            derived ones.
+        numbers: The fields whose normal form is not what conditions see, with the currency field.
+        derive: Computes the derived fields from the own ones.
+    """
+
+    name: str
+    wire_type: str
+    model: type[Event]
+    side: Side
+    id_field: str | None
+    start_field: str | None
+    end_field: str | None
+    interval: bool
+    fields: Mapping[str, FieldSpec]
+    numbers: tuple[tuple[str, str | None], ...]
+    derive: Callable[[Mapping[str, Scalar]], Mapping[str, Value]] | None
+
+
+def normalise(event: Event) -> dict[str, Scalar]:
+    """The known fields of a record in the form that goes into facts; JSON can hold all of it.
+
+    Moments are microseconds since the epoch, amounts canonical text, everything else as sent.
+    The own id that stands in `event_id` is no field and is left out.
+    """
+    data: dict[str, Scalar] = {}
+    for name, value in event:
+        if value is None or name == "event_id":
+            continue
+        data[name] = format_amount(value) if isinstance(value, Decimal) else value
+    return data
+
+
+def values_of(spec: EventSpec, data: Mapping[str, Scalar]) -> dict[str, Value]:
+    """What conditions see of a record's normal form; unknown fields are absent.
+
+    Money is an amount with its currency; derived fields are there where they are known.
+    """
+    values: dict[str, Value] = dict(data)
+    for name, currency in spec.numbers:
+        text = data.get(name)
+        if text is None:
+            continue
+        amount = Decimal(text)
+        values[name] = amount if currency is None else Money(amount, cast("str", data[currency]))
+    if spec.derive is not None:
+        values.update(spec.derive(data))
+    return values
+
+
+def _derive_call(data: Mapping[str, Scalar]) -> dict[str, Value]:
+    answered_us = data.get("answered_at")
+    # A sender that knows of no answer says that nobody has answered yet: never unknown.
+    if answered_us is None:
+        return {"answered": False}
+    ended_us = data.get("ended_at")
+    if ended_us is None:
+        return {"answered": True}
+    return {"answered": True, "talk_time": cast("int", ended_us) - cast("int", answered_us)}
+
+
+def _derive_transfer(data: Mapping[str, Scalar]) -> dict[str, Value]:
+    times_paid = data.get("payee_times_paid")
+    if times_paid is not None:
+        return {"payee_is_new": times_paid == 0}
+    first_paid_us = data.get("payee_first_paid_at")
+    if first_paid_us is None:
+        return {}
+    return {"payee_is_new": cast("int", first_paid_us) >= cast("int", data["initiated_at"])}
+
+
+def _kind(info: FieldInfo) -> tuple[Kind, tuple[str, ...], str | None]:
+    """The kind of a model's field, the values of a class, and the pseudonym of an identifier."""
+    core: Any = info.annotation
+    if NoneType in get_args(core):
+        core = next(part for part in get_args(core) if part is not NoneType)
+    marks = (*info.metadata, *getattr(core, "__metadata__", ()))
+    marker = next((mark for mark in marks if isinstance(mark, Marker)), None)
+    if marker is not None:
+        return marker.kind, (), marker.pseudonym
+    if get_origin(core) is Literal:
+        return Kind.CLASS, get_args(core), None
+    return _UNMARKED[core], (), None
+
+
+def _own(name: str, info: FieldInfo) -> FieldSpec:
+    kind, classes, pseudonym = _kind(info)
+    return FieldSpec(
+        name=name,
+        kind=kind,
+        open=info.json_schema_extra == OPEN,
+        required=info.is_required(),
+        classes=classes,
+        pseudonym=pseudonym,
+        needs=(),
+        derived=False,
+        currency="currency" if kind is Kind.MONEY else None,
+        description=info.description or "",
+    )
+
+
+@dataclass(frozen=True)
+class _Derived:
+    name: str
+    kind: Kind
+    needs: tuple[str, ...]
+    description: str
+
+    def among(self, own: Mapping[str, FieldSpec]) -> FieldSpec:
+        return FieldSpec(
+            name=self.name,
+            kind=self.kind,
+            open=any(own[need].open for need in self.needs),
+            required=False,
+            classes=(),
+            pseudonym=None,
+            needs=self.needs,
+            derived=True,
+            currency=None,
+            description=self.description,
+        )
+
+
+def _spec(
+    model: type[Event],
+    side: Side,
+    *,
+    id_field: str | None = None,
+    start_field: str | None = None,
+    end_field: str | None = None,
+    derived: tuple[_Derived, ...] = (),
+    derive: Callable[[Mapping[str, Scalar]], Mapping[str, Value]] | None = None,
+) -> EventSpec:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", model.__name__).lower()
+    own = {
+        field: _own(field, info)
+        for field, info in model.model_fields.items()
+        if field != "event_id"
+    }
+    return EventSpec(
+        name=name,
+        wire_type=f"ringfence.{name}.v1",
+        model=model,
+        side=side,
+        id_field=id_field,
+        start_field=start_field,
+        end_field=end_field,
+        interval=end_field is not None,
+        fields=MappingProxyType(own | {field.name: field.among(own) for field in derived}),
+        numbers=tuple(
+            (field.name, field.currency)
+            for field in own.values()
+            if field.kind in (Kind.MONEY, Kind.NUMBER)
+        ),
+        derive=derive,
+    )
+
+
+_ANSWERED = _Derived("answered", Kind.BOOL, ("answered_at",), "Whether it was answered.")
+_TALK_TIME = _Derived(
+    "talk_time", Kind.DURATION, ("answered_at", "ended_at"), "`ended_at` less `answered_at`."
+)
+_PAYEE_IS_NEW = _Derived(
+    "payee_is_new",
+    Kind.BOOL,
+    ("initiated_at", "payee_times_paid", "payee_first_paid_at"),
+    "Whether the person had never paid it: `payee_times_paid` is 0 if that is known, else "
+    "`payee_first_paid_at` is not before the start.",
+)
+
+EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            _spec(
+                calls.CallInvitation,
+                "calls",
+                id_field="call_id",
+                start_field="invited_at",
+                end_field="ended_at",
+                derived=(_ANSWERED, _TALK_TIME),
+                derive=_derive_call,
+            ),
+            _spec(
+                calls.ScreenShare,
+                "calls",
+                id_field="share_id",
+                start_field="started_at",
+                end_field="ended_at",
+            ),
+            _spec(calls.AppInstall, "calls"),
+            _spec(calls.WebVisit, "calls"),
+            _spec(calls.ContactBlocked, "calls"),
+            _spec(calls.CallForwarding, "calls"),
+            _spec(calls.SimSwap, "calls"),
+            _spec(
+                calls.OfficialCall,
+                "calls",
+                id_field="call_id",
+                start_field="valid_from",
+                end_field="valid_to",
+            ),
+            _spec(
+                bank.Transfer,
+                "bank",
+                id_field="transfer_id",
+                start_field="initiated_at",
+                derived=(_PAYEE_IS_NEW,),
+                derive=_derive_transfer,
+            ),
+            _spec(bank.PayeeAdded, "bank"),
+            _spec(bank.LoanDrawdown, "bank", id_field="loan_id", start_field="drawn_at"),
+            _spec(bank.FundsMoved, "bank", id_field="move_id", start_field="moved_at"),
+            _spec(bank.SessionOpened, "bank"),
+            _spec(everyone.Heartbeat, "everyone"),
+            _spec(everyone.Outcome, "everyone"),
+            _spec(everyone.Alert, "everyone", id_field="alert_id"),
+        )
+    }
+)
+"""Every event type by its short name, in the page's order."""
+
+BY_WIRE_TYPE: Final[Mapping[str, EventSpec]] = MappingProxyType(
+    {spec.wire_type: spec for spec in EVENTS.values()}
+)
+"""Every event type by its CloudEvents type."""
+
+KEYS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "person": "person",
+        "payee": "payee_account",
+        "caller": "caller",
+        "meeting": "meeting",
+        "area": "area",
+    }
+)
+"""What rules correlate by, and the field that each key is read from."""

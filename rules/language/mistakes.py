@@ -1,0 +1,84 @@
+"""What is wrong with a rule file: each mistake at its line and column, in one sentence."""
+
+import difflib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+_SHOWN = 6
+_LONGEST_QUOTE = 60
+
+
+class RuleFileError(ValueError):
+    """One mistake of a rule's author: where it is, what is wrong, and what would be right.
+
+    `line` and `column` count from 1. `hint` is what stands on the second line, if anything.
+    """
+
+    def __init__(
+        self, file: str, line: int, column: int, message: str, hint: str | None = None
+    ) -> None:
+        super().__init__(file, line, column, message, hint)
+        self.file = file
+        self.line = line
+        self.column = column
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return `file:line:column: message`, and the hint indented on a line of its own."""
+        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return text if self.hint is None else f"{text}\n    {self.hint}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A position in a file, both counted from 1."""
+
+    line: int
+    column: int
+
+
+class Mistakes:
+    """The mistakes found in one file so far."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._found: dict[tuple[Place, str], RuleFileError] = {}
+
+    def add(self, at: Place, message: str, hint: str | None = None) -> None:
+        """Note a mistake; the same one at the same place is noted once."""
+        error = RuleFileError(self.file, at.line, at.column, message, hint)
+        self._found.setdefault((at, message), error)
+
+    @property
+    def errors(self) -> list[RuleFileError]:
+        """The mistakes in the order in which they stand in the file."""
+        return [self._found[key] for key in sorted(self._found)]
+
+
+def quoted(text: str) -> str:
+    """Return text from a file as it may stand in a message: in quotes, short, on one line."""
+    short = text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
+    return "'" + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short) + "'"
+
+
+def listed(names: Collection[str]) -> str:
+    """Return the first few names, in order, and `…` if there are more."""
+    return ", ".join(sorted(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+def suggestion(
+    wrong: str, right: Collection[str], label: str, also: Collection[str] = ()
+) -> str:
+    """Return the hint for a word that is none of a list: the nearest one, and the list.
+
+    Args:
+        wrong: the word found.
+        right: the words that could stand there.
+        label: what these words are, in the plural.
+        also: words that could stand there too, but are not listed.
+    """
+    names = f"{label}: {listed(right)}" if right else f"there are no {label}"
+    # Comparing letter by letter costs the square of the length.
+    near = difflib.get_close_matches(wrong[:_LONGEST_QUOTE], sorted({*right, *also}), n=1)
+    return f"did you mean {quoted(near[0])}? {names}" if near else names

@@ -1,0 +1,408 @@
+"""The stories in a rule's file: timed records, and the alerts that they must give."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from rules.events import EVENTS, INTEGER_LIMIT, Action, EventSpec, FieldSpec, Kind, Value
+from rules.language.literals import LiteralError, read_literal
+from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.language.read import Items, Leaf, Node, Table, describe
+from rules.language.section import Section, as_leaf, as_table
+from rules.language.steps import EVENT_TYPES, CheckedStep
+from rules.moment import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_duration, parse_moment
+from rules.money import Money, parse_money
+
+DAY_0_US = parse_moment("2023-07-08T00:00:00Z")
+"""The day that the times of a story lie on; further days are counted from it."""
+
+_KEYS = ("title", "events", "like", "change", "alerts", "misses", "arrival", "lateness")
+_ENVELOPE = ("at", "time", "source", "sequence")
+_RELATION_WORDS = ("after", "before", "around", "during", "within")
+_TIME = re.compile(
+    r"(?:(?P<days>\d{1,4})d )?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)"
+    r"(?::(?P<second>[0-5]\d)(?:\.(?P<fraction>\d{1,6}))?)?",
+    re.ASCII,
+)
+_TIME_WANTED = "a time such as 10:42, 10:42:30 or 1d 09:00"
+
+
+@dataclass(frozen=True)
+class StoryRecord:
+    """One record of a story, as far as its author says it.
+
+    `name` is the event's own id, `at_us` when it is told. Of the fields, None takes away what
+    would be there by default; an update gives only what it changes.
+    """
+
+    name: str
+    event: str
+    at_us: int
+    time_us: int | None
+    source: str | None
+    sequence: int | None
+    fields: Mapping[str, Value | None]
+    update: bool
+    line: int
+
+
+@dataclass(frozen=True)
+class StoryAlert:
+    """An alert that a story must give; `action` None leaves it open, `others` must be in it."""
+
+    anchor: str
+    action: str | None
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Miss:
+    """The nearest miss of a story: the step that nothing fitted, and the field that decided it."""
+
+    step: str
+    on: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """A timed list of records with the alerts that they must give, in any order of arrival.
+
+    `arrival` is an order given for it, as places in `records`. Without `lateness_us` no record
+    is late.
+    """
+
+    title: str
+    records: tuple[StoryRecord, ...]
+    alerts: tuple[StoryAlert, ...]
+    misses: Miss | None
+    arrival: tuple[int, ...] | None
+    lateness_us: int | None
+    line: int
+
+
+_Entry = Mapping[str, tuple[Leaf, Node]]
+
+
+@dataclass(frozen=True)
+class _RawEntry:
+    """An entry as written, with what a later story has changed in it."""
+
+    at: Place
+    entries: _Entry
+
+
+def read_stories(
+    node: Node | None, steps: Sequence[CheckedStep], mistakes: Mistakes
+) -> tuple[Story, ...]:
+    """Return the stories; what is wrong with them is noted."""
+    if node is None:
+        return ()
+    if not isinstance(node, Items):
+        mistakes.add(node.at, f"found {describe(node)}, wanted a list of stories")
+        return ()
+    reader = _Reader(steps, mistakes)
+    tables = [as_table(item, "a story", mistakes) for item in node.items]
+    stories = [reader.story(table) for table in tables if table is not None]
+    return tuple(story for story in stories if story is not None)
+
+
+class _Reader:
+    """Reads stories in file order; a later one may be like an earlier one."""
+
+    def __init__(self, steps: Sequence[CheckedStep], mistakes: Mistakes) -> None:
+        self._steps = {checked.step.name: checked.event for checked in steps}
+        self._mistakes = mistakes
+        self._told: dict[str, list[_RawEntry]] = {}
+
+    def story(self, table: Table) -> Story | None:
+        section = Section(
+            table, "a story", self._mistakes, known=_KEYS, required=("title", "alerts")
+        )
+        title = section.text("title")
+        if title in self._told:
+            section.wrong("title", f"a second story has the title {quoted(title)}")
+        raw = self._entries(section)
+        records = self._records(raw)
+        if title is None:
+            return None
+        self._told[title] = raw
+        names = list(dict.fromkeys(record.name for record in records))
+        return Story(
+            title=title,
+            records=records,
+            alerts=self._alerts(section, names),
+            misses=self._miss(section),
+            arrival=self._arrival(section, records),
+            lateness_us=section.read("lateness", parse_duration, "a duration such as 15m"),
+            line=table.at.line,
+        )
+
+    # Entries -------------------------------------------------------------------------------
+
+    def _entries(self, section: Section) -> list[_RawEntry]:
+        """Return the entries of a story as written, or those of the one it is like, changed."""
+        if "like" not in section:
+            if "change" in section:
+                self._note(section.place("change"), "'change' without 'like'")
+            if "events" not in section:
+                self._note(section.at, "key 'events' is missing in a story, or else 'like'")
+            items = section.items("events", "a list of records")
+            tables = [as_table(item, "a record", self._mistakes) for item in items]
+            return [_RawEntry(table.at, table.entries) for table in tables if table is not None]
+        if "events" in section:
+            self._note(section.place("events"), "'events' stands beside 'like'")
+        like = section.text("like")
+        if like is None:
+            return []
+        if like not in self._told:
+            hint = suggestion(like, self._told, "earlier stories")
+            section.wrong("like", f"there is no earlier story {quoted(like)}", hint)
+            return []
+        return self._changed(list(self._told[like]), section)
+
+    def _changed(self, raw: list[_RawEntry], section: Section) -> list[_RawEntry]:
+        node = section.node("change")
+        table = None if node is None else as_table(node, "a mapping of changes", self._mistakes)
+        if table is None:
+            return raw
+        named = [(_own_name(entry.entries), place) for place, entry in enumerate(raw)]
+        places = {name: place for name, place in reversed(named) if name is not None}
+        for name, (key, value) in table.entries.items():
+            change = as_table(value, "a mapping of fields", self._mistakes)
+            if name not in places:
+                hint = suggestion(name, places, "records")
+                self._note(key.at, f"there is no record {quoted(name)} to change", hint)
+            elif change is not None:
+                entry = raw[places[name]]
+                raw[places[name]] = _RawEntry(entry.at, {**entry.entries, **change.entries})
+        return raw
+
+    def _records(self, raw: Sequence[_RawEntry]) -> tuple[StoryRecord, ...]:
+        records: list[StoryRecord] = []
+        types: dict[str, str] = {}
+        for entry in raw:
+            record = self._record(entry, types)
+            if record is not None:
+                records.append(record)
+                types.setdefault(record.name, record.event)
+        return tuple(records)
+
+    def _record(self, raw: _RawEntry, types: Mapping[str, str]) -> StoryRecord | None:
+        head = self._head(raw)
+        if head is None:
+            return None
+        key, name = head
+        update = key.text == "update"
+        if update and name not in types:
+            hint = suggestion(name, types, "earlier records")
+            self._note(key.at, f"there is no earlier record {quoted(name)} to update", hint)
+            return None
+        if not update and name in types:
+            self._note(key.at, f"a second record of {quoted(name)}", "did you mean 'update'?")
+            return None
+        event = EVENTS[types[name] if update else key.text]
+        if update and event.start_field is None:
+            self._note(key.at, f"a {event.name} is told by one record, it has no updates")
+            return None
+        return self._typed(raw, key.text, name, event)
+
+    def _head(self, raw: _RawEntry) -> tuple[Leaf, str] | None:
+        """Return the key that says what an entry is, and the name that it gives or updates."""
+        heads = [key for name, (key, _) in raw.entries.items() if _is_head(name)]
+        if len(heads) != 1:
+            found = "no event type" if not heads else f"'{heads[0].text}' and '{heads[1].text}'"
+            hint = f"events: {', '.join(sorted(EVENT_TYPES))}, or update"
+            self._note(raw.at, f"found {found} in a record, wanted one", hint)
+            return None
+        if heads[0].text == "alert":
+            self._note(heads[0].at, "'alert' in a story is not supported yet by this version")
+            return None
+        leaf = as_leaf(raw.entries[heads[0].text][1], "the event's own id", self._mistakes)
+        return None if leaf is None else (heads[0], leaf.text)
+
+    def _typed(
+        self, raw: _RawEntry, head: str, name: str, event: EventSpec
+    ) -> StoryRecord | None:
+        fields = {n: f for n, f in event.fields.items() if _is_told(f, event)}
+        section = Section(
+            Table(raw.at, raw.entries),
+            f"a record of {event.name}",
+            self._mistakes,
+            known=(head, *_ENVELOPE, *fields),
+            required=("at",),
+        )
+        values = {
+            key: self._value(fields[key], section)
+            for key in section.keys()  # noqa: SIM118 - a section is no mapping
+            if key in fields and self._may_stand(fields[key], section, head)
+        }
+        self._check_currency(values, section)
+        at_us = section.read("at", _parse_time, _TIME_WANTED)
+        if at_us is None:
+            return None
+        return StoryRecord(
+            name=name,
+            event=event.name,
+            at_us=at_us,
+            time_us=section.read("time", _parse_time, _TIME_WANTED),
+            source=section.word("source"),
+            sequence=section.integer("sequence"),
+            fields=values,
+            update=head == "update",
+            line=raw.at.line,
+        )
+
+    def _may_stand(self, field: FieldSpec, section: Section, head: str) -> bool:
+        if head != "update" or field.open:
+            return True
+        what = f"'{field.name}' is the same in all records of one event, no update changes it"
+        self._note(section.place(field.name), what)
+        return False
+
+    def _value(self, field: FieldSpec, section: Section) -> Value | None:
+        node = section.node(field.name)
+        if isinstance(node, Leaf) and node.kind == "nothing":
+            return None
+        leaf = section.leaf(field.name, _WANTED.get(field.kind, "text"))
+        if leaf is None:
+            return None
+        try:
+            return _VALUES[field.kind](leaf, field)
+        except LiteralError as error:
+            section.wrong(field.name, error.message, error.hint)
+        except ValueError:
+            wanted = _WANTED[field.kind]
+            section.wrong(field.name, f"found {quoted(leaf.text)}, wanted {wanted}")
+        return None
+
+    def _check_currency(self, values: Mapping[str, Value | None], section: Section) -> None:
+        amounts = {name: value for name, value in values.items() if isinstance(value, Money)}
+        if len({amount.currency for amount in amounts.values()}) > 1:
+            last = list(amounts)[-1]
+            section.wrong(last, "all money of one record is of one currency")
+
+    # What a story claims -------------------------------------------------------------------
+
+    def _alerts(self, section: Section, names: Sequence[str]) -> tuple[StoryAlert, ...]:
+        alerts: list[StoryAlert] = []
+        for item in section.items("alerts", "a list of alerts"):
+            table = as_table(item, "an alert", self._mistakes)
+            if table is None:
+                continue
+            keys = ("anchor", "action", "with")
+            entry = Section(
+                table, "an alert", self._mistakes, known=keys, required=("anchor",)
+            )
+            anchor = entry.one_of("anchor", names)
+            others = tuple(leaf.text for leaf in entry.texts("with"))
+            for leaf in entry.texts("with"):
+                if leaf.text not in names:
+                    hint = suggestion(leaf.text, names, "records")
+                    self._note(leaf.at, f"there is no record {quoted(leaf.text)}", hint)
+            alerts.append(
+                StoryAlert(anchor or "", entry.one_of("action", get_args(Action)), others)
+            )
+        return tuple(alerts)
+
+    def _miss(self, section: Section) -> Miss | None:
+        node = section.node("misses")
+        table = None if node is None else as_table(node, "step and on", self._mistakes)
+        if table is None:
+            return None
+        keys = ("step", "on")
+        entry = Section(table, "misses", self._mistakes, known=keys, required=keys)
+        step = entry.one_of("step", self._steps)
+        event = None if step is None else self._steps[step]
+        if step is None or event is None:
+            return None
+        on = entry.one_of("on", (*event.fields, *_RELATION_WORDS))
+        return None if on is None else Miss(step, on)
+
+    def _arrival(
+        self, section: Section, records: Sequence[StoryRecord]
+    ) -> tuple[int, ...] | None:
+        """Return the order given, as places; a name stands for its next record each time."""
+        if "arrival" not in section:
+            return None
+        waiting = [record.name for record in records]
+        order: list[int] = []
+        for leaf in section.texts("arrival"):
+            if leaf.text in waiting:
+                place = waiting.index(leaf.text)
+                waiting[place] = ""
+                order.append(place)
+            else:
+                what = f"there is no record {quoted(leaf.text)} left to arrive"
+                self._note(leaf.at, what)
+        left = [name for name in waiting if name]
+        if left and not self._mistakes.errors:
+            section.wrong("arrival", f"record {quoted(left[0])} never arrives")
+        return tuple(order)
+
+    def _note(self, at: Place, message: str, hint: str | None = None) -> None:
+        self._mistakes.add(at, message, hint)
+
+
+def _own_name(entries: _Entry) -> str | None:
+    """Return the name that an entry gives its event, None of an update."""
+    for name, (_, node) in entries.items():
+        if name in EVENT_TYPES and isinstance(node, Leaf):
+            return node.text
+    return None
+
+
+def _is_head(name: str) -> bool:
+    return name in EVENT_TYPES or name in ("update", "alert")
+
+
+def _is_told(field: FieldSpec, event: EventSpec) -> bool:
+    """Tell whether an author writes this field: an id is the name, a currency goes with money."""
+    currencies = {other.currency for other in event.fields.values()}
+    return not field.derived and field.name != event.id_field and field.name not in currencies
+
+
+def _parse_time(text: str) -> int:
+    """Return the moment of a time of day on day 0 or later, or of an RFC 3339 moment."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return parse_moment(text)
+    parts = match.groupdict(default="0")
+    return (
+        DAY_0_US
+        + int(parts["days"]) * DAY_US
+        + int(parts["hour"]) * HOUR_US
+        + int(parts["minute"]) * MINUTE_US
+        + int(parts["second"]) * SECOND_US
+        + int(parts["fraction"].ljust(6, "0"))
+    )
+
+
+def _parse_truth(leaf: Leaf) -> bool:
+    if leaf.kind != "truth":
+        raise ValueError(leaf.text)
+    return leaf.text.lower() == "true"
+
+
+def _parse_count(leaf: Leaf) -> int:
+    if leaf.kind != "integer" or not leaf.text.isdigit() or int(leaf.text) > INTEGER_LIMIT:
+        raise ValueError(leaf.text)
+    return int(leaf.text)
+
+
+_VALUES: Mapping[Kind, Callable[[Leaf, FieldSpec], Value]] = {
+    Kind.TEXT: lambda leaf, _: leaf.text,
+    Kind.PSEUDONYM: lambda leaf, _: leaf.text,
+    Kind.CLASS: lambda leaf, field: read_literal(leaf.text, Kind.CLASS, field),
+    Kind.BOOL: lambda leaf, _: _parse_truth(leaf),
+    Kind.INTEGER: lambda leaf, _: _parse_count(leaf),
+    Kind.MONEY: lambda leaf, _: parse_money(leaf.text),
+    Kind.MOMENT: lambda leaf, _: _parse_time(leaf.text),
+}
+_WANTED: Mapping[Kind, str] = {
+    Kind.CLASS: "a class",
+    Kind.BOOL: "true or false",
+    Kind.INTEGER: "a whole number",
+    Kind.MONEY: "money such as 3000 CNY",
+    Kind.MOMENT: _TIME_WANTED,
+}

@@ -1,0 +1,89 @@
+"""Moments and durations: whole microseconds inside, RFC 3339 and `1h30m` outside."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import durationpy
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LATEST_US = (datetime(2262, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
+
+# The second 60 and the hour 24 stay out: Python's versions differ over them.
+_RFC_3339 = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)"
+    r"(?:\.(\d{1,6})\d*)?(?:([Zz])|([+-](?:[01]\d|2[0-3]):[0-5]\d))",
+    re.ASCII,
+)
+_PLAIN = re.compile(
+    r"(?=\d)(\d+(\.\d+)?d)?(\d+(\.\d+)?h)?(\d+(\.\d+)?m)?(\d+(\.\d+)?s)?", re.ASCII
+)
+_ISO_8601 = re.compile(
+    r"P(?=.)(\d+(\.\d+)?D)?(T(?=\d)(\d+(\.\d+)?H)?(\d+(\.\d+)?M)?(\d+(\.\d+)?S)?)?", re.ASCII
+)
+_HOURS_UP_TO = 2 * DAY_US
+
+
+def parse_moment(text: str) -> int:
+    """Microseconds since the epoch of an RFC 3339 moment with an offset; finer fractions are cut.
+
+    Raises:
+        ValueError: The text is no such moment, or lies outside 1970 to 2261 (in UTC).
+    """
+    match = _RFC_3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f'"{text}" is not a moment with an offset like 2023-07-08T10:42:00+08:00')
+    day, clock, fraction, _, offset = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{offset or '+00:00'}")
+    except ValueError as error:
+        raise ValueError(f'"{text}" is not a day of the calendar') from error
+    moment_us = (moment - _EPOCH) // _MICROSECOND + int((fraction or "").ljust(6, "0"))
+    if not 0 <= moment_us <= _LATEST_US:
+        raise ValueError(f'"{text}" lies outside the years 1970 to 2261')
+    return moment_us
+
+
+def format_moment(us: int) -> str:
+    """The moment in UTC, with six digits after the point or none: `2023-07-08T02:42:00Z`."""
+    return (_EPOCH + us * _MICROSECOND).isoformat().replace("+00:00", "Z")
+
+
+def parse_duration(text: str) -> int:
+    """Microseconds of `90s`, `15m`, `2h`, `1d12h`, or of ISO 8601 in days and less (`P1DT2H`).
+
+    Raises:
+        ValueError: The text is no such duration.
+    """
+    if _ISO_8601.fullmatch(text):
+        plain = text.replace("P", "").replace("T", "").lower()
+    elif _PLAIN.fullmatch(text):
+        # durationpy passes over what stands between two parts, and takes months and years.
+        plain = text
+    else:
+        raise ValueError(f'"{text}" is not a duration like 90s, 15m, 2h, 1d12h or PT2H')
+    try:
+        return durationpy.from_str(plain) // _MICROSECOND
+    except durationpy.DurationError as error:
+        raise ValueError(f'"{text}" is too long for a duration') from error
+
+
+def format_duration(us: int) -> str:
+    """The duration as people say it: `14h10m`, `3m12s`, `0.5s`; days from two days up: `2d4h`."""
+    rest = abs(us)
+    days, rest = divmod(rest, DAY_US) if rest >= _HOURS_UP_TO else (0, rest)
+    hours, rest = divmod(rest, HOUR_US)
+    minutes, rest = divmod(rest, MINUTE_US)
+    whole, fraction = divmod(rest, SECOND_US)
+    seconds = f"{whole}.{fraction:06}".rstrip("0").rstrip(".")
+    parts = [
+        f"{count}{unit}" for count, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if count
+    ]
+    if rest or not parts:
+        parts.append(f"{seconds}s")
+    return "-" * (us < 0) + "".join(parts)

@@ -1,0 +1,1 @@
+"""Everything of ringfence that touches the outside, and decides nothing."""

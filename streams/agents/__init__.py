@@ -1,0 +1,1 @@
+"""The two agents: records to facts, facts to alerts."""

@@ -1,0 +1,124 @@
+"""The Faust app: two agents on channels, and the services that feed them.
+
+Faust brings the life cycle, the agents, their supervision and the web server. Its own consumer,
+producer and tables stay off: they acknowledge what has not been done (`DECISIONS.md`).
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import faust
+from mode import CrashingSupervisor
+
+from rules.rule import RuleSet
+from streams.agents.correlate import CorrelateStation, correlate
+from streams.agents.ingest import IngestStation, ingest
+from streams.bus import Bus
+from streams.epoch import Epoch
+from streams.failures import SettingsError
+from streams.ingest import Ingest
+from streams.intake import Intake
+from streams.lanes import Station
+from streams.producer import Producer
+from streams.settings import Settings
+from streams.wire.pseudonyms import Pseudonyms
+
+_CONCURRENCY: Final = 8
+"""Batches of different partitions at work in one agent; those of one partition never are."""
+
+
+class IntakeApp(faust.App):
+    """A Faust app whose agents are fed by services of ours."""
+
+    feeding: tuple[faust.Service, ...] = ()
+    """Started after the agents in this order, and stopped before them in the reverse."""
+
+    class BootStrategy(faust.App.BootStrategy):
+        """Without Faust's own consumer and producer, and so without its tables."""
+
+        enable_kafka_consumer = False
+        enable_kafka_producer = False
+
+    async def on_first_start(self) -> None:
+        """Make no folder for tables, of which there are none."""
+
+    async def on_start(self) -> None:
+        """Let values into the channels: otherwise only the recovery of tables would."""
+        await super().on_start()
+        self.flow_control.resume()
+
+    async def on_started_init_extra_services(self) -> None:
+        """Start the services that feed the agents."""
+        await super().on_started_init_extra_services()
+        for service in self.feeding:
+            await self.add_runtime_dependency(service)
+
+
+def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
+    """Return the worker's app; nothing is started and no broker asked.
+
+    Raises:
+        SettingsError: There is no pseudonym key.
+    """
+    app = IntakeApp(
+        id=settings.group,
+        broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers],
+        autodiscover=False,
+        web_enabled=settings.web_port != 0,
+        web_host="127.0.0.1",
+        web_bind="127.0.0.1",
+        web_port=settings.web_port,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+    )
+    producer = Producer(settings.kafka_bootstrap_servers)
+    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    stations = _stations(app, settings, rule_set, epoch, producer, bus)
+    app.feeding = (producer, bus, Intake(settings, epoch, bus, stations))
+    return app
+
+
+def _stations(
+    app: IntakeApp,
+    settings: Settings,
+    rule_set: RuleSet,
+    epoch: Epoch,
+    producer: Producer,
+    bus: Bus,
+) -> Mapping[str, Station[Any]]:
+    taking_in = IngestStation(
+        app.channel(),
+        settings=settings,
+        epoch=epoch,
+        ingest=Ingest(rule_set, settings.timing, pseudonyms_of(settings)),
+        sender=producer,
+        offsets=bus,
+    )
+    correlating = CorrelateStation(
+        app.channel(),
+        settings=settings,
+        epoch=epoch,
+        rule_set=rule_set,
+        sender=producer,
+        facts_log=bus,
+    )
+
+    async def ingest_agent(batches: faust.StreamT[Any]) -> None:
+        await ingest(taking_in, batches)
+
+    async def correlate_agent(batches: faust.StreamT[Any]) -> None:
+        await correlate(correlating, batches)
+
+    for function, station, name in (
+        (ingest_agent, taking_in, "ingest"),
+        (correlate_agent, correlating, "correlate"),
+    ):
+        # Any other supervisor restarts an agent that has failed, and its batch would be lost.
+        app.agent(
+            station.channel,
+            name=name,
+            concurrency=_CONCURRENCY,
+            supervisor_strategy=CrashingSupervisor,
+        )(function)
+    return {**dict.fromkeys(epoch.roster, taking_in), epoch.facts_topic: correlating}

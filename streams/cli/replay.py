@@ -1,0 +1,58 @@
+"""`ringfence replay`: recorded logs in, alerts out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def replay(
+    logs: Annotated[
+        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; - for standard input.")
+    ],
+    *,
+    rules: Annotated[
+        Path | None, typer.Option(help="A folder of rule files, or one file; the catalogue.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the alerts; standard output.")] = None,
+    dead_letters: Annotated[
+        Path | None, typer.Option(help="File for what was refused, and why.")
+    ] = None,
+    lateness: Annotated[
+        str | None, typer.Option(help="How far watermarks stay behind: 15m, or 15m,calls=1h.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Moment after which records are of the future; now.")
+    ] = None,
+    feeds: Annotated[
+        str | None, typer.Option(help="Partitions that are there from the start: calls/0,calls/1.")
+    ] = None,
+    final_only: Annotated[
+        bool, typer.Option("--final-only", help="Only the last record of each alert.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if a record was refused.")
+    ] = False,
+    summary: Annotated[
+        Literal["text", "json"], typer.Option(help="How the summary on stderr looks.")
+    ] = "text",
+) -> None:
+    """Replay recorded logs through the rules: alerts as JSON lines on standard output.
+
+    Example: ringfence replay june.jsonl.zst --out alerts.jsonl --dead-letters refused.jsonl
+    """
+    from streams.replay_command import ReplayRequest, run_replay
+
+    request = ReplayRequest(
+        logs=tuple(logs),
+        rules=rules,
+        out=out,
+        dead_letters=dead_letters,
+        lateness=lateness,
+        as_of=as_of,
+        feeds=feeds,
+        final_only=final_only,
+        summary=summary,
+    )
+    if run_replay(request) and strict:
+        raise typer.Exit(1)

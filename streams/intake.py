@@ -1,0 +1,326 @@
+"""The intake: reads the partitions that the group gives us, and commits what agents acknowledge.
+
+One task reads everything that is assigned and hands it to the lanes; each lane opens, then puts
+one batch after the other on its station's channel; one task commits. What a rebalance does comes
+in between as calls of a listener. aiokafka is used by its public names only, and these things of
+it (0.14) are why the code is as it is:
+
+* Exceptions of a listener are swallowed, so they are caught here and crash the worker.
+* No heartbeat is sent until `on_partitions_assigned` returns: it starts lanes and waits for none.
+* `getmany` may return rows of a new assignment to a call that began under the old one, before
+  anything is sought: new partitions are paused and given a position before anything is awaited,
+  and rows that belong to no open lane are dropped.
+* `on_partitions_revoked` never comes when the consumer is stopped: `on_stop` does its work.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import faust
+import structlog
+from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    KafkaError,
+    OffsetOutOfRangeError,
+)
+
+from rules.watermark import Partition
+from streams.bus import Bus
+from streams.epoch import Epoch
+from streams.failures import OutsideFailure
+from streams.lanes import Lane, LaneStage, Station
+from streams.settings import Settings
+
+log: Final = structlog.get_logger("ringfence")
+
+_POLL_MS: Final = 200
+_COMMIT_EVERY_S: Final = 0.25
+_CHECK_EVERY_S: Final = 5.0
+_FETCH_WAIT_MS: Final = 20
+_PARTITION_BYTES: Final = 1024 * 1024
+_FETCH_BYTES: Final = 16 * 1024 * 1024
+_LONGEST_BATCH_S: Final = 300.0
+_MOST_HOLES: Final = 5
+
+
+class Intake(faust.Service):
+    """Feeds the agents of the stations and commits what they have done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        epoch: Epoch,
+        bus: Bus,
+        stations: Mapping[str, Station[Any]],
+        **kwargs: Any,  # noqa: ANN401 - mode's own
+    ) -> None:
+        """Prepare an intake.
+
+        Args:
+            settings: the worker's.
+            epoch: names the topics and the group.
+            bus: answers what the group has committed.
+            stations: where batches of each topic go.
+            kwargs: what every service takes.
+        """
+        super().__init__(**kwargs)
+        self._settings = settings
+        self._epoch = epoch
+        self._bus = bus
+        self._stations = stations
+        self._sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
+        self._lanes: dict[Partition, Lane[Any]] = {}
+        self._tasks: dict[Partition, asyncio.Future[Any]] = {}
+        self._kept: dict[Partition, Any] = {}
+        self._is_ready = False
+        # Revoking and stopping both end all lanes, and must not do so at the same time.
+        self._ending = asyncio.Lock()
+        self._committing = asyncio.Lock()
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        """The member of the group."""
+        assert self._consumer is not None, "nothing is read before this service has started"
+        return self._consumer
+
+    async def on_start(self) -> None:
+        """Join the group."""
+        session_ms = round(self._settings.session_timeout.total_seconds() * 1000)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=list(self._settings.kafka_bootstrap_servers),
+            group_id=self._epoch.group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=session_ms // 5,
+            rebalance_timeout_ms=2 * session_ms,
+            max_partition_fetch_bytes=_PARTITION_BYTES,
+            fetch_max_bytes=_FETCH_BYTES,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+        )
+        await self._consumer.start()
+        self._consumer.subscribe(list(self._stations), listener=_Listener(self))
+
+    async def on_stop(self) -> None:
+        """Finish the batches that are out, commit, and leave the group."""
+        async with self._ending:
+            # After a crash nothing more is committed: what crashed may be what was to be done.
+            await self._end_lanes(finish=not self.crashed)
+            if self._consumer is not None:
+                await self._consumer.stop()
+
+    # What the group does.
+
+    async def on_revoked(self) -> None:
+        """End all lanes: eager rebalancing takes everything before it gives anything."""
+        if self.should_stop:
+            return
+        async with self._ending:
+            await self._end_lanes(finish=True)
+
+    def on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Begin a lane for each partition; nothing is awaited here, nothing read before."""
+        if self.should_stop:
+            return
+        for place in assigned:
+            self.consumer.pause(place)
+            # Any position will do: without one even a paused partition makes reading fail.
+            self.consumer.seek(place, 0)
+        self._is_ready = False
+        partitions = [(place.topic, place.partition) for place in assigned]
+        self._kept = {p: self._kept[p] for p in partitions if p in self._kept}
+        for partition in partitions:
+            self._begin(partition)
+        self._tell_ready()
+
+    def _begin(self, partition: Partition) -> None:
+        contiguous = self._stations[partition[0]].contiguous
+        lane: Lane[Any] = Lane(partition, contiguous=contiguous, room=self._settings.held_records)
+        lane.state = self._kept.pop(partition, None)
+        self._lanes[partition] = lane
+        self._tasks[partition] = self.add_future(self._run(lane))
+
+    # A lane, from its opening to its end.
+
+    async def _run(self, lane: Lane[Any]) -> None:
+        holes = 0
+        while lane.stage is LaneStage.OPENING:
+            await self._open(lane)
+            before = lane.done
+            await self._serve(lane)
+            holes = holes + 1 if lane.done == before else 0
+            if holes > _MOST_HOLES:
+                topic, number = lane.partition
+                raise OutsideFailure(
+                    f'topic "{topic}" partition {number} has a hole at offset {lane.expected}'
+                )
+
+    async def _open(self, lane: Lane[Any]) -> None:
+        station = self._stations[lane.partition[0]]
+        await self._commit()
+        lane.committed = await self._bus.committed(lane.partition)
+        opening = await station.open(lane.partition, lane.committed, lane.state)
+        if lane.stage is not LaneStage.OPENING:
+            return
+        lane.open(opening)
+        place = TopicPartition(*lane.partition)
+        self.consumer.seek(place, opening.offset)
+        self.consumer.resume(place)
+        topic, number = lane.partition
+        log.info(
+            "lane_opened",
+            topic=topic,
+            partition=number,
+            offset=opening.offset,
+            rebuilt_rows=opening.rebuilt_rows,
+        )
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        stages = {lane.stage for lane in self._lanes.values()}
+        if not self._is_ready and stages <= {LaneStage.OPEN}:
+            self._is_ready = True
+            log.info("worker_ready", partitions=len(self._lanes), group=self._epoch.group)
+
+    async def _serve(self, lane: Lane[Any]) -> None:
+        """Put out one batch after the other until the lane is no longer open."""
+        channel = self._stations[lane.partition[0]].channel
+        place = TopicPartition(*lane.partition)
+        while lane.stage is LaneStage.OPEN or lane.out is not None:
+            lane.changed.clear()
+            batch = lane.take(self._settings.batch_records, self._now_s())
+            if batch is not None:
+                await channel.put(batch)
+            if lane.stage is LaneStage.OPEN and lane.is_low:
+                self.consumer.resume(place)
+            await lane.changed.wait()
+
+    # The tasks.
+
+    @faust.Service.task
+    async def _read(self) -> None:
+        while not self.should_stop:
+            try:
+                fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+            except OffsetOutOfRangeError as error:
+                raise OutsideFailure(_retained_away(error)) from error
+            except KafkaError as error:
+                raise OutsideFailure(f"reading has failed: {type(error).__name__}") from error
+            # Nothing is awaited from here on: a rebalance in between would make rows outlive
+            # their lane.
+            for place, rows in fetched.items():
+                lane = self._lanes.get((place.topic, place.partition))
+                if lane is not None and (not lane.hold(rows) or lane.is_full):
+                    self.consumer.pause(place)
+
+    @faust.Service.task
+    async def _keep_committing(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_COMMIT_EVERY_S)
+            await self._commit()
+            for station in {id(s): s for s in self._stations.values()}.values():
+                await station.tick()
+            self._check_for_stuck_batches()
+
+    @faust.Service.task
+    async def _keep_checking(self) -> None:
+        before: str | None = None
+        while not self.should_stop:
+            await self.sleep(_CHECK_EVERY_S)
+            wrong = await self._bus.topics_changed(self._sizes)
+            # One broker may know of a change later than another, so it has to be seen twice.
+            if wrong is not None and wrong == before:
+                raise OutsideFailure(wrong)
+            before = wrong
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            waiting = {p: c for p, lane in self._lanes.items() if (c := lane.to_commit())}
+            if not waiting:
+                return
+            lanes = {partition: self._lanes[partition] for partition in waiting}
+            try:
+                await self.consumer.commit(
+                    {
+                        TopicPartition(*partition): OffsetAndMetadata(c.offset, c.metadata)
+                        for partition, c in waiting.items()
+                    }
+                )
+            except (CommitFailedError, IllegalStateError) as error:
+                # The group has moved on; whoever has the partitions now repeats the work.
+                log.info("commit_refused", why=type(error).__name__)
+                return
+            except KafkaError as error:
+                raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
+            for partition, commit in waiting.items():
+                lanes[partition].committed = commit
+
+    def _check_for_stuck_batches(self) -> None:
+        for lane in self._lanes.values():
+            if lane.out is not None and self._now_s() - lane.out.put_at_s > _LONGEST_BATCH_S:
+                raise RuntimeError(f"a batch of {lane.partition} has been out for too long")
+
+    # The end of lanes.
+
+    async def _end_lanes(self, *, finish: bool) -> None:
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.stop_taking()
+        if finish:
+            try:
+                async with asyncio.timeout(self._settings.session_timeout.total_seconds() / 2):
+                    await self._until_nothing_is_out(lanes)
+                    await self._commit()
+            except TimeoutError:
+                log.warning("batches_left_behind", lanes=len([x for x in lanes if x.out]))
+        for lane in lanes:
+            self._end(lane)
+
+    async def _until_nothing_is_out(self, lanes: Iterable[Lane[Any]]) -> None:
+        for lane in lanes:
+            while lane.out is not None:
+                lane.changed.clear()
+                await lane.changed.wait()
+
+    def _end(self, lane: Lane[Any]) -> None:
+        state = lane.kill()
+        if state is not None:
+            self._kept[lane.partition] = state
+        self._stations[lane.partition[0]].close(lane.partition)
+        self._lanes.pop(lane.partition, None)
+        self._tasks.pop(lane.partition).cancel()
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Hands to the intake what the group does; aiokafka swallows what a listener raises."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        del revoked
+        try:
+            await self._intake.on_revoked()
+        except Exception as error:  # noqa: BLE001 - the worker ends with it
+            await self._intake.crash(error)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        try:
+            self._intake.on_assigned(list(assigned))
+        except Exception as error:  # noqa: BLE001 - the worker ends with it
+            await self._intake.crash(error)
+
+
+def _retained_away(error: OffsetOutOfRangeError) -> str:
+    places = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
+    where = ", ".join(f"{p.topic} {p.partition} at {offset}" for p, offset in places.items())
+    return f"retention has deleted rows that were not read yet ({where}); see RINGFENCE_START"

@@ -1,0 +1,209 @@
+"""A lane: one assigned partition on its way from the broker through an agent to a commit."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+from rules.watermark import Partition
+
+S = TypeVar("S")
+
+
+class Row(Protocol):
+    """One record of a topic, as far as anybody here looks at it."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in its partition."""
+
+    @property
+    def key(self) -> bytes | None:
+        """What Kafka spreads records by."""
+
+    @property
+    def value(self) -> bytes | None:
+        """What it says."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """What stands beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The next offset to read of a partition, and what has to be known there."""
+
+    offset: int
+    metadata: str
+
+
+@dataclass(frozen=True)
+class Opening(Generic[S]):
+    """How a lane begins: its state, the offset to read from, and how many rows made the state.
+
+    `commit` is what can be committed before the first batch, if anything.
+    """
+
+    state: S
+    offset: int
+    rebuilt_rows: int = 0
+    commit: Commit | None = None
+
+
+class Channel(Protocol):
+    """What an agent reads from."""
+
+    async def put(self, value: Any) -> Any:  # noqa: ANN401 - Faust would have it an event
+        """Hand a value to the agent."""
+
+
+class Station(Protocol[S]):
+    """Where batches of some topics go: it makes the state of each lane."""
+
+    @property
+    def channel(self) -> Channel:
+        """Of the agent that takes the batches."""
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether the log has no gaps, so that each row must follow the one before."""
+
+    async def open(
+        self, partition: Partition, committed: Commit | None, kept: S | None
+    ) -> Opening[S]:
+        """Return how a lane begins; `kept` is what an earlier lane of the partition left."""
+
+    def close(self, partition: Partition) -> None:
+        """Take note that the partition has no lane any more."""
+
+    async def tick(self) -> None:
+        """Do what is due; called a few times a second while the worker runs."""
+
+
+class LaneStage(Enum):
+    """What a lane is about."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    DEAD = "dead"
+
+
+@dataclass(eq=False)
+class RecordBatch(Generic[S]):
+    """Rows of one partition, in order, in the hands of an agent."""
+
+    partition: Partition
+    rows: Sequence[Row]
+    state: S
+    lane: "Lane[S]"
+    put_at_s: float
+
+    def ack(self, metadata: str) -> bool:
+        """Say that all these rows imply is acknowledged; False if the lane is gone."""
+        return self.lane.acknowledge(self, Commit(self.rows[-1].offset + 1, metadata))
+
+
+class Lane(Generic[S]):
+    """One partition while it is ours.
+
+    Only one batch of it is out at a time, so nothing overtakes anything, a state is never touched
+    by two, and what may be committed is always the end of the last batch.
+    """
+
+    def __init__(self, partition: Partition, *, contiguous: bool, room: int) -> None:
+        """Begin a lane that is not open yet.
+
+        Args:
+            partition: the topic and the number.
+            contiguous: whether each row must follow the one before without a gap.
+            room: how many rows are held before reading pauses.
+        """
+        self.partition = partition
+        self.stage = LaneStage.OPENING
+        self.state: S | None = None
+        self.expected = 0
+        self.done: Commit | None = None
+        self.committed: Commit | None = None
+        self.out: RecordBatch[S] | None = None
+        self.changed = asyncio.Event()
+        self._contiguous = contiguous
+        self._room = room
+        self._held: deque[Row] = deque()
+
+    def open(self, opening: Opening[S]) -> None:
+        """Begin to take rows, from the opening's offset on."""
+        assert self.out is None, "a lane is opened while none of its batches is out"
+        self.stage = LaneStage.OPEN
+        self.state = opening.state
+        self.expected = opening.offset
+        if opening.commit is not None:
+            self.done = opening.commit
+
+    def hold(self, rows: Sequence[Row]) -> bool:
+        """Take in the rows that a fetch brought; False if they are not the next ones.
+
+        Then all that is held is dropped, and the lane has to be opened again: nothing about
+        delivery is taken on trust.
+        """
+        if self.stage is not LaneStage.OPEN:
+            return True
+        expected = self.expected
+        for row in rows:
+            if row.offset < expected or (self._contiguous and row.offset != expected):
+                self._held.clear()
+                self.stage = LaneStage.OPENING
+                self.changed.set()
+                return False
+            expected = row.offset + 1
+            self._held.append(row)
+            self.expected = expected
+        self.changed.set()
+        return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether reading should pause."""
+        return len(self._held) >= self._room
+
+    @property
+    def is_low(self) -> bool:
+        """Whether reading should go on."""
+        return 2 * len(self._held) <= self._room
+
+    def take(self, limit: int, now_s: float) -> RecordBatch[S] | None:
+        """Return the next batch of at most `limit` rows, if one can go out now."""
+        if self.out is not None or not self._held or self.state is None:
+            return None
+        rows = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
+        self.out = RecordBatch(self.partition, rows, self.state, self, now_s)
+        return self.out
+
+    def acknowledge(self, batch: RecordBatch[S], commit: Commit) -> bool:
+        """Note that a batch is done; False if this lane is gone or the batch not the one out."""
+        if self.stage is LaneStage.DEAD or batch is not self.out:
+            return False
+        self.out = None
+        self.done = commit
+        self.changed.set()
+        return True
+
+    def stop_taking(self) -> None:
+        """Let no more batches out; the one that is out may still be acknowledged."""
+        self._held.clear()
+        self.stage = LaneStage.CLOSING
+        self.changed.set()
+
+    def kill(self) -> S | None:
+        """End this lane; return its state if no batch of it is out, so that it stands still."""
+        self.stage = LaneStage.DEAD
+        self._held.clear()
+        self.changed.set()
+        return self.state if self.out is None else None
+
+    def to_commit(self) -> Commit | None:
+        """Return what is done and not committed yet."""
+        return self.done if self.done != self.committed else None

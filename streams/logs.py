@@ -1,0 +1,84 @@
+"""Recorded logs: JSON lines from a file, plain or compressed, or from standard input."""
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from streams.failures import OutsideFailure
+
+_BOM = b"\xef\xbb\xbf"
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Log:
+    """An open log: its name as given, its lines, and how many bytes of it have been read.
+
+    `size` is the file's size in bytes, or None where there is none to know; `faults` is what its
+    reader raises when the file is not what its name says.
+    """
+
+    name: str
+    stream: BinaryIO
+    size: int | None
+    position: Callable[[], int]
+    faults: tuple[type[Exception], ...] = (OSError, EOFError)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield each line without its end; empty ones too, so that line numbers are true.
+
+        Raises:
+            OutsideFailure: the file breaks off or is not compressed as its name says.
+        """
+        first = True
+        try:
+            for line in self.stream:
+                text = line.rstrip(b"\r\n")
+                yield text.removeprefix(_BOM) if first else text
+                first = False
+        except self.faults as error:
+            raise OutsideFailure(
+                f'log "{self.name}" cannot be read to its end: {error}'
+            ) from error
+
+
+@contextmanager
+def open_log(name: str) -> Iterator[Log]:
+    """Open a log by path, `-` for standard input; `.gz` and `.zst` are read through.
+
+    Raises:
+        OutsideFailure: there is no such file, or it cannot be read.
+    """
+    if name == STDIN:
+        yield Log(name, sys.stdin.buffer, None, lambda: 0)
+        return
+    path = Path(name)
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise OutsideFailure(f'log "{name}" cannot be read: {reason}') from error
+    with raw:
+        yield _decompressed(name, raw, path.stat().st_size)
+
+
+def _decompressed(name: str, raw: BinaryIO, size: int) -> Log:
+    if name.endswith(".gz"):
+        stream = gzip.GzipFile(fileobj=raw, mode="rb")
+        return Log(
+            name, io.BufferedReader(stream), size, raw.tell, (OSError, EOFError, zlib.error)
+        )
+    if name.endswith(".zst"):
+        # Loaded only here: most logs are not compressed so, and start-up time counts.
+        import zstandard  # noqa: PLC0415 - see above
+
+        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        faults = (OSError, EOFError, zstandard.ZstdError)
+        return Log(name, io.BufferedReader(reader), size, raw.tell, faults)
+    return Log(name, raw, size, raw.tell)

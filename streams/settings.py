@@ -1,0 +1,284 @@
+"""What an operator can set: every setting, its default, and how its text is read."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from rules.moment import HOUR_US, MINUTE_US, parse_duration, parse_moment
+from rules.timing import Timing
+from streams.failures import SettingsError
+
+PREFIX: Final = "RINGFENCE_"
+_FILE: Final = "_FILE"
+SECRET_LENGTH: Final = 16
+_MICROSECOND: Final = timedelta(microseconds=1)
+# They steer the tests of this project and are nothing that an operator sets.
+_NO_SETTINGS: Final = ("RINGFENCE_TEST_", "RINGFENCE_REQUIRE_")
+# Shorter than Kafka's 249: the epoch's digest is put behind some of them.
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Durations:
+    """One duration for all, and others by name; in microseconds."""
+
+    default_us: int
+    by_name_us: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, name: str) -> int:
+        """Return the duration of one name, in microseconds."""
+        return self.by_name_us.get(name, self.default_us)
+
+
+def _texts(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+def _duration(value: object) -> object:
+    return timedelta(microseconds=parse_duration(value)) if isinstance(value, str) else value
+
+
+def _durations(default_us: int) -> Callable[[object], object]:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip().rpartition("=") for part in value.split(",")]
+        plain = [text for _, equals, text in parts if not equals]
+        if len(plain) > 1:
+            raise ValueError(f'"{value}" has {len(plain)} durations without a name, wanted one')
+        named = {name.strip(): parse_duration(text) for name, equals, text in parts if equals}
+        return Durations(parse_duration(plain[0]) if plain else default_us, named)
+
+    return read
+
+
+def _start(value: object) -> object:
+    if not isinstance(value, str) or value in {"earliest", "latest"}:
+        return value
+    try:
+        return parse_moment(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor earliest or latest") from error
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f'"{value}" is not a name of 1 to 200 letters, digits and . _ -')
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, LookupError, OSError) as error:
+        raise ValueError(f'"{value}" is not a timezone like UTC or Asia/Shanghai') from error
+    return value
+
+
+def _lower(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({value.lower() for value in values}))
+
+
+def _secret(value: SecretStr) -> SecretStr:
+    length = len(value.get_secret_value())
+    if length < SECRET_LENGTH:
+        raise ValueError(f"it has {length} characters, wanted {SECRET_LENGTH} or more")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_texts), Field(min_length=1)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+LATENESS: Final = Durations(15 * MINUTE_US)
+SETTLE: Final = Durations(6 * HOUR_US)
+
+
+class Settings(BaseModel):
+    """The effective settings of one process; a variable's name is `RINGFENCE_` and the field's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kafka_bootstrap_servers: Annotated[
+        tuple[str, ...], BeforeValidator(_texts), Field(min_length=1)
+    ] = Field(
+        ("localhost:9092",), description="brokers to ask first, `host:port`, comma-separated"
+    )
+    calls_topics: Names = Field(("calls",), description="topics with the records of the call side")
+    transactions_topics: Names = Field(
+        ("transactions",), description="topics with the records of the bank side"
+    )
+    facts_topic: Name = Field(
+        "ringfence.facts", description="the facts log; the epoch's digest is put behind it"
+    )
+    alerts_topic: Name = Field("ringfence.alerts", description="topic that alerts are written to")
+    dead_letters_topic: Name = Field(
+        "ringfence.dead-letters", description="topic that says which records were refused, and why"
+    )
+    group: Name = Field(
+        "ringfence", description="consumer group; the epoch's digest is put behind it"
+    )
+    rules: Path | None = Field(
+        None, description="folder of rule files, or one file; the catalogue if not set"
+    )
+    pseudonym_key: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
+        None, description="secret that pseudonyms are made with; the same for all workers"
+    )
+    lateness: Annotated[Durations, BeforeValidator(_durations(LATENESS.default_us))] = Field(
+        LATENESS, description="how far a feed's watermark stays behind: `15m`, or `15m,calls=1h`"
+    )
+    settle: Annotated[Durations, BeforeValidator(_durations(SETTLE.default_us))] = Field(
+        SETTLE,
+        description="how long after an event's start its records count, and the longest that an"
+        " interval counts as: `6h`, or `6h,transfer=3h`",
+    )
+    open_for: Duration = Field(
+        timedelta(minutes=90), description="how long an interval without an end lasts"
+    )
+    start: Annotated[Literal["earliest", "latest"] | int, BeforeValidator(_start)] = Field(
+        "earliest",
+        description="where a group without commits begins: `earliest`, `latest`, or a moment"
+        " (in microseconds once read)",
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "UTC", description="in which conditions read hours and weekdays"
+    )
+    withheld_values: Annotated[
+        tuple[str, ...], BeforeValidator(_texts), AfterValidator(_lower)
+    ] = Field(
+        ("anonymous", "private", "restricted", "unavailable", "unknown", "withheld"),
+        description="texts, in any case, that say a caller hides their number",
+    )
+    web_port: int = Field(
+        0, ge=0, le=65_535, description="port of metrics on the loopback interface; 0 for none"
+    )
+    session_timeout: Duration = Field(
+        timedelta(seconds=15),
+        description="how long the group waits for a worker that is silent",
+        ge=timedelta(seconds=1),
+        le=timedelta(minutes=5),
+    )
+    broker_wait: Duration = Field(
+        timedelta(seconds=10), description="how long to look for the broker at the start"
+    )
+    batch_records: Count = Field(500, description="most records of one partition in one batch")
+    held_records: Count = Field(
+        2_000, description="records of one partition held before reading pauses"
+    )
+
+    @model_validator(mode="after")
+    def _keep_topics_apart(self) -> Self:
+        ours = (self.facts_topic, self.alerts_topic, self.dead_letters_topic)
+        names = (*self.outside_topics, *ours)
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'topic "{name}" is named for two purposes, wanted one for each')
+        return self
+
+    @property
+    def outside_topics(self) -> tuple[str, ...]:
+        """The topics that others write to, each once."""
+        return tuple(dict.fromkeys((*self.calls_topics, *self.transactions_topics)))
+
+    @property
+    def timing(self) -> Timing:
+        """The durations that rules share."""
+        return Timing(
+            settle_us=self.settle.default_us,
+            open_for_us=self.open_for // _MICROSECOND,
+            timezone=self.timezone,
+            settle_by_type_us=self.settle.by_name_us,
+        )
+
+    def lateness_us(self, feed: str) -> int:
+        """Return how far the watermark of one feed stays behind its greatest time."""
+        return self.lateness.of(feed)
+
+
+_SECRETS: Final = frozenset({"pseudonym_key"})
+
+
+def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
+    """Return the settings that flags, then variables, then defaults give; None is no flag.
+
+    Raises:
+        SettingsError: Something cannot be read; the text names the flag or variable.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    texts = {
+        name: environ[_variable(name)]
+        for name in Settings.model_fields
+        if _variable(name) in environ
+    }
+    files = {
+        name: _read_secret(_variable(name) + _FILE, Path(environ[_variable(name) + _FILE]))
+        for name in _SECRETS
+        if _variable(name) + _FILE in environ
+    }
+    for name in files.keys() & texts.keys():
+        raise SettingsError(
+            f"{_variable(name)} and {_variable(name)}{_FILE} are both set, wanted one"
+        )
+    try:
+        return Settings.model_validate({**texts, **files, **given})
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, given)) from None
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _read_secret(variable: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f'{variable}: "{path}" cannot be read') from error
+
+
+def _sentence(error: ValidationError, flags: Mapping[str, object]) -> str:
+    """Return the first mistake in one sentence, without the text of a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    what = first["msg"].removeprefix("Value error, ")
+    what = what[:1].lower() + what[1:]
+    if not first["loc"]:
+        return what
+    name = str(first["loc"][0])
+    flag = "--" + name.removeprefix("kafka_").replace("_", "-")
+    return f"{flag if name in flags else _variable(name)}: {what}"
+
+
+def unknown_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return one sentence for each variable that looks like a setting and is none."""
+    known = {_variable(name) for name in Settings.model_fields}
+    known |= {_variable(name) + _FILE for name in _SECRETS}
+    strangers = sorted(
+        name
+        for name in environ
+        if name.startswith(PREFIX) and name not in known and not name.startswith(_NO_SETTINGS)
+    )
+    return [f"{name} is no setting{_meant(name, known)}" for name in strangers]
+
+
+def _meant(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f', did you mean "{close[0]}"' if close else ""

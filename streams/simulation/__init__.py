@@ -1,0 +1,1 @@
+"""A town that makes events: ordinary life, published cases among it, written as a log."""
