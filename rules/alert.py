@@ -1,6 +1,7 @@
 """The claim that a rule matched, with its evidence: made from a binding, always the same bytes."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -226,7 +227,7 @@ def _field(rule: Rule, field: Field, binding: Binding) -> Value | None:
 
 
 def _of_currencies(
-    value: Value | Thresholds | None, currencies: Set[str]
+    value: Value | Thresholds | None, currencies: AbstractSet[str]
 ) -> Value | Thresholds | None:
     """Return of several thresholds those that the condition compared with."""
     if isinstance(value, Mapping) and currencies & value.keys():

@@ -5,19 +5,35 @@ they become code objects. Every value may be unknown, which is `None`: a compari
 unknown operand is unknown, `and`, `or` and `not` follow Kleene, and only true satisfies.
 """
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from rules.events import Kind, Value
-from rules.money import Money
+from rules.operators import FUNCTIONS, Thresholds, gap_us
 
-Thresholds = Mapping[str, Decimal]
-"""Money as a parameter gives it: one amount per currency; another currency is unknown."""
+__all__ = [
+    "Access",
+    "Among",
+    "Arithmetic",
+    "Call",
+    "Compare",
+    "Condition",
+    "Constant",
+    "Emitter",
+    "Expression",
+    "Field",
+    "Gap",
+    "Junction",
+    "Negation",
+    "Parameter",
+    "Thresholds",
+    "Unknown",
+    "compile_expression",
+    "gap_us",
+    "walk",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +228,7 @@ class Emitter:
         self._access = access
         self._event = event
         self._temporaries = 0
-        self.namespace: dict[str, Any] = {"__builtins__": {}, "functions": _FUNCTIONS}
+        self.namespace: dict[str, Any] = {"__builtins__": {}, "functions": FUNCTIONS}
 
     def compile(self, source: str) -> Callable[[Any], Any]:
         """Compile emitted source to a function of `b`."""
@@ -227,27 +243,32 @@ class Emitter:
                 return self._bind(node.value)
             case Field():
                 return self._access(node)
-            case Compare():
-                return self._compare(node)
-            case Among():
-                item = self._temporary()
-                choices = self._bind(frozenset(node.choices))
-                op = "not in" if node.negated else "in"
-                return f"(None if ({item} := {self.emit(node.item)}) is None else {item} {op} {choices})"
-            case Unknown():
-                return f"({self.emit(node.item)} is {'not ' if node.negated else ''}None)"
-            case Junction():
-                return self._junction(node)
-            case Negation():
-                part = self._temporary()
-                return f"(None if ({part} := {self.emit(node.part)}) is None else not {part})"
+            case Gap():
+                first, second = self._event(node.first), self._event(node.second)
+                return f"{self._bind(gap_us)}({first}, {second})"
             case Arithmetic():
                 return self._call(f"arithmetic {node.op}", node.left, node.right)
             case Call():
                 return self._call(node.function, *node.arguments, timezone=node.timezone)
-            case Gap():
-                gap = self._bind(gap_us)
-                return f"{gap}({self._event(node.first)}, {self._event(node.second)})"
+        return self._emit_truth(node)
+
+    def _emit_truth(self, node: Compare | Among | Unknown | Junction | Negation) -> str:
+        match node:
+            case Compare():
+                return self._compare(node)
+            case Among():
+                op = "not in" if node.negated else "in"
+                return self._unless_unknown(node.item, op, self._bind(frozenset(node.choices)))
+            case Unknown():
+                return f"({self.emit(node.item)} is {'not ' if node.negated else ''}None)"
+            case Negation():
+                return self._unless_unknown(node.part, "is", "False")
+            case Junction():
+                return self._junction(node)
+
+    def _unless_unknown(self, part: Expression, op: str, right: str) -> str:
+        name = self._temporary()
+        return f"(None if ({name} := {self.emit(part)}) is None else {name} {op} {right})"
 
     def _compare(self, node: Compare) -> str:
         if Kind.MONEY in (node.left.kind, node.right.kind):
@@ -282,125 +303,3 @@ class Emitter:
     def _temporary(self) -> str:
         self._temporaries += 1
         return f"t{self._temporaries}"
-
-
-def gap_us(first: Any, second: Any) -> int:  # noqa: ANN401 - anything with a start and an end
-    """Return how long after the earlier of two events the later one starts; 0 if they overlap."""
-    earlier, later = (first, second) if first.start_us <= second.start_us else (second, first)
-    return max(0, int(later.start_us - earlier.end_us))
-
-
-_COMPARE = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-
-
-def _compare_money(op: str) -> Callable[[Any, Any], bool | None]:
-    compare = _COMPARE[op]
-
-    def judge(left: Money | Thresholds | None, right: Money | Thresholds | None) -> bool | None:
-        amounts = _in_one_currency(left, right)
-        return None if amounts is None else bool(compare(*amounts))
-
-    return judge
-
-
-def _in_one_currency(
-    left: Money | Thresholds | None, right: Money | Thresholds | None
-) -> tuple[Decimal, Decimal] | None:
-    """Return the two amounts if they are of one currency; unknown otherwise."""
-    if left is None or right is None:
-        return None
-    currency = left.currency if isinstance(left, Money) else None
-    if currency is None and isinstance(right, Money):
-        currency = right.currency
-    if currency is None:
-        return None
-    first, second = _amount(left, currency), _amount(right, currency)
-    return None if first is None or second is None else (first, second)
-
-
-def _amount(value: Money | Thresholds, currency: str) -> Decimal | None:
-    if isinstance(value, Money):
-        return value.amount if value.currency == currency else None
-    return value.get(currency)
-
-
-def _currency_of(left: Any, right: Any) -> str:  # noqa: ANN401 - one of the two is money
-    return left.currency if isinstance(left, Money) else str(right.currency)
-
-
-def _arithmetic(op: str) -> Callable[[Any, Any], Any]:
-    def compute(left: Any, right: Any) -> Any:  # noqa: ANN401 - the language has checked the kinds
-        if left is None or right is None:
-            return None
-        if op in "+-" and not isinstance(left, int | Decimal):
-            return _add_money(op, left, right)
-        if isinstance(left, Money):
-            amount = _number(op, left.amount, right)
-            return None if amount is None else Money(amount, left.currency)
-        if isinstance(right, Money):
-            return Money(left * right.amount, right.currency)
-        return _number(op, left, right)
-
-    return compute
-
-
-def _add_money(op: str, left: Any, right: Any) -> Money | None:  # noqa: ANN401 - money or thresholds
-    amounts = _in_one_currency(left, right)
-    if amounts is None:
-        return None
-    total = amounts[0] + amounts[1] if op == "+" else amounts[0] - amounts[1]
-    return Money(total, _currency_of(left, right))
-
-
-def _number(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - int or Decimal
-    if op in "/%" and right == 0:
-        return None
-    if op == "/":
-        return Decimal(left) / Decimal(right)
-    if op == "%":
-        # Python's % on Decimals takes the sign of the dividend, on integers that of the divisor.
-        return left - right * ((left / Decimal(right)).__floor__())
-    return {"+": operator.add, "-": operator.sub, "*": operator.mul}[op](left, right)
-
-
-def _local(moment_us: int, zone: ZoneInfo) -> datetime:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)).astimezone(zone)
-
-
-def _hour(moment_us: int | None, zone: ZoneInfo) -> int | None:
-    return None if moment_us is None else _local(moment_us, zone).hour
-
-
-def _weekday(moment_us: int | None, zone: ZoneInfo) -> int | None:
-    return None if moment_us is None else _local(moment_us, zone).weekday()
-
-
-def _startswith(text: str | None, prefix: str) -> bool | None:
-    return None if text is None else text.startswith(prefix)
-
-
-def _ratio(part: Money | None, whole: Money | None) -> Decimal | None:
-    amounts = _in_one_currency(part, whole)
-    return None if amounts is None or amounts[1] == 0 else amounts[0] / amounts[1]
-
-
-def _number_of(money: Money | None) -> Decimal | None:
-    return None if money is None else money.amount
-
-
-_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    **{f"money {op}": _compare_money(op) for op in _COMPARE},
-    **{f"arithmetic {op}": _arithmetic(op) for op in "+-*/%"},
-    "hour": _hour,
-    "weekday": _weekday,
-    "startswith": _startswith,
-    "ratio": _ratio,
-    "number": _number_of,
-}

@@ -27,6 +27,8 @@ _ISO_8601 = re.compile(
     r"P(?=.)(\d+(\.\d+)?D)?(T(?=\d)(\d+(\.\d+)?H)?(\d+(\.\d+)?M)?(\d+(\.\d+)?S)?)?", re.ASCII
 )
 _HOURS_UP_TO = 2 * DAY_US
+# durationpy adds up floats: up to here they are exact to the microsecond.
+_LONGEST_US = 3650 * DAY_US
 
 
 def parse_moment(text: str) -> int:
@@ -68,9 +70,12 @@ def parse_duration(text: str) -> int:
     else:
         raise ValueError(f'"{text}" is not a duration like 90s, 15m, 2h, 1d12h or PT2H')
     try:
-        return durationpy.from_str(plain) // _MICROSECOND
-    except durationpy.DurationError as error:
-        raise ValueError(f'"{text}" is too long for a duration') from error
+        us = durationpy.from_str(plain) // _MICROSECOND
+    except durationpy.DurationError:
+        us = _LONGEST_US + 1
+    if us > _LONGEST_US:
+        raise ValueError(f'"{text}" is longer than ten years')
+    return us
 
 
 def format_duration(us: int) -> str:

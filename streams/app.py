@@ -4,19 +4,18 @@ Faust brings the life cycle, the agents, their supervision and the web server. I
 producer and tables stay off: they acknowledge what has not been done (`DECISIONS.md`).
 """
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import faust
+from faust.app import BootStrategy as FaustBootStrategy
 from mode import CrashingSupervisor
 
 from rules.rule import RuleSet
-from streams.agents.correlate import CorrelateStation, correlate
-from streams.agents.ingest import IngestStation, ingest
+from streams.agents.correlate import CorrelateStation
+from streams.agents.ingest import IngestStation
 from streams.bus import Bus
 from streams.epoch import Epoch
-from streams.failures import SettingsError
 from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.lanes import Station
@@ -24,6 +23,8 @@ from streams.producer import Producer
 from streams.settings import Settings
 from streams.wire.pseudonyms import Pseudonyms
 
+_ANY_PORT: Final = 6066
+_LOOPBACK: Final = "127.0.0.1"
 _CONCURRENCY: Final = 8
 """Batches of different partitions at work in one agent; those of one partition never are."""
 
@@ -34,7 +35,7 @@ class IntakeApp(faust.App):
     feeding: tuple[faust.Service, ...] = ()
     """Started after the agents in this order, and stopped before them in the reverse."""
 
-    class BootStrategy(faust.App.BootStrategy):
+    class BootStrategy(FaustBootStrategy):
         """Without Faust's own consumer and producer, and so without its tables."""
 
         enable_kafka_consumer = False
@@ -66,32 +67,20 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers],
         autodiscover=False,
         web_enabled=settings.web_port != 0,
-        web_host="127.0.0.1",
-        web_bind="127.0.0.1",
-        web_port=settings.web_port,
+        web_host=_LOOPBACK,
+        web_bind=_LOOPBACK,
+        # Faust has no port 0; without a web server it makes no difference.
+        web_port=settings.web_port or _ANY_PORT,
         web_tables_enabled=False,
         web_router_enabled=False,
     )
     producer = Producer(settings.kafka_bootstrap_servers)
     bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
-    stations = _stations(app, settings, rule_set, epoch, producer, bus)
-    app.feeding = (producer, bus, Intake(settings, epoch, bus, stations))
-    return app
-
-
-def _stations(
-    app: IntakeApp,
-    settings: Settings,
-    rule_set: RuleSet,
-    epoch: Epoch,
-    producer: Producer,
-    bus: Bus,
-) -> Mapping[str, Station[Any]]:
     taking_in = IngestStation(
         app.channel(),
         settings=settings,
         epoch=epoch,
-        ingest=Ingest(rule_set, settings.timing, pseudonyms_of(settings)),
+        ingest=Ingest(rule_set, settings.timing, _pseudonyms(settings)),
         sender=producer,
         offsets=bus,
     )
@@ -103,22 +92,32 @@ def _stations(
         sender=producer,
         facts_log=bus,
     )
+    _add_agent(app, "ingest", taking_in)
+    _add_agent(app, "correlate", correlating)
+    stations = _by_topic(epoch, taking_in, correlating)
+    app.feeding = (producer, bus, Intake(settings, epoch, bus, stations))
+    return app
 
-    async def ingest_agent(batches: faust.StreamT[Any]) -> None:
-        await ingest(taking_in, batches)
 
-    async def correlate_agent(batches: faust.StreamT[Any]) -> None:
-        await correlate(correlating, batches)
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    return Pseudonyms(settings.secret(), frozenset(settings.withheld_values))
 
-    for function, station, name in (
-        (ingest_agent, taking_in, "ingest"),
-        (correlate_agent, correlating, "correlate"),
-    ):
-        # Any other supervisor restarts an agent that has failed, and its batch would be lost.
-        app.agent(
-            station.channel,
-            name=name,
-            concurrency=_CONCURRENCY,
-            supervisor_strategy=CrashingSupervisor,
-        )(function)
-    return {**dict.fromkeys(epoch.roster, taking_in), epoch.facts_topic: correlating}
+
+def _by_topic(
+    epoch: Epoch, outside: Station[Any], facts: Station[Any]
+) -> Mapping[str, Station[Any]]:
+    return {**dict.fromkeys(epoch.roster, outside), epoch.facts_topic: facts}
+
+
+def _add_agent(app: IntakeApp, name: str, station: IngestStation | CorrelateStation) -> None:
+    async def agent(batches: faust.StreamT[Any]) -> None:
+        async for batch in batches:
+            await station.take(batch)
+
+    # Any other supervisor restarts an agent that has failed, and its batch would be lost.
+    app.agent(
+        cast("faust.ChannelT[Any]", station.channel),
+        name=name,
+        concurrency=_CONCURRENCY,
+        supervisor_strategy=CrashingSupervisor,
+    )(agent)

@@ -1,15 +1,9 @@
-"""Kafka brokers of our own: a process on loopback with its own data, gone when it is left.
-
-Each broker is a context manager that gives its bootstrap address. Its process is the child of a
-small shell that waits for the end of its standard input: that end comes when the broker is left,
-and also when this program is killed, so nothing is left behind either way.
-"""
+"""Kafka brokers of our own: a process on loopback with its own data, gone when it is left."""
 
 import fcntl
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -23,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, ClassVar
 
+from streams.children import child, last_words, said
 from streams.failures import OutsideFailure
 
 KAFKA_VERSION = "4.1.0"
@@ -31,21 +26,7 @@ IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
 _ANSWER_S = 2.0
-_STOP_S = 15.0
 _DOWNLOAD_S = 300.0
-
-# $1 is the signal that ends the broker, $2 its folder, the rest its command. The folder goes
-# whatever ends the broker; `wait` returns only once its process is gone.
-_KEEPER = """
-signal=$1 folder=$2; shift 2
-exec 3<&0
-"$@" </dev/null 3<&- & broker=$!
-{ read -r _ <&3; kill -s "$signal" "$broker"; } 2>/dev/null & watcher=$!
-wait "$broker"; code=$?
-kill "$watcher" 2>/dev/null
-rm -rf "$folder"
-exit "$code"
-"""
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -100,7 +81,9 @@ class OwnBroker(AbstractContextManager[str]):
             address = f"{_HOST}:{port}"
             command = self.command(folder, port, other_port)
             output = stack.enter_context(tempfile.TemporaryFile())
-            keeper = stack.enter_context(_kept(command, self.end_signal, folder, output))
+            keeper = stack.enter_context(
+                child(command, end_signal=self.end_signal, folder=folder, output=output)
+            )
             self._wait_for_answer(address, keeper, output)
             self._stack = stack.pop_all()
         return address
@@ -120,12 +103,12 @@ class OwnBroker(AbstractContextManager[str]):
         while not answers(address):
             if keeper.poll() is not None:
                 raise OutsideFailure(
-                    f"{self.name} ended with code {keeper.returncode}{_last_words(output)}"
+                    f"{self.name} ended with code {keeper.returncode}{last_words(output)}"
                 )
             if time.monotonic() > give_up:
                 raise OutsideFailure(
                     f"{self.name} did not answer within {self.patience_s:.0f} s"
-                    f"{_last_words(output)}"
+                    f"{last_words(output)}"
                 )
             time.sleep(_POLL_S)
 
@@ -303,7 +286,7 @@ def _run(command: list[str], what_failed: str, patience_s: float) -> None:
     except OSError as error:
         raise OutsideFailure(f"{what_failed}: {error}") from error
     if done.returncode != 0:
-        raise OutsideFailure(f"{what_failed}{_said(done.stdout)}")
+        raise OutsideFailure(f"{what_failed}{said(done.stdout)}")
 
 
 @contextmanager
@@ -315,46 +298,9 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-@contextmanager
-def _kept(
-    command: list[str], end_signal: str, folder: Path, output: IO[bytes]
-) -> Iterator["subprocess.Popen[bytes]"]:
-    keeper = subprocess.Popen(  # noqa: S603 - commands of this module, no text from outside
-        ["/bin/sh", "-c", _KEEPER, "keeper", end_signal, str(folder), *command],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        # A group of its own: a Ctrl-C at the terminal is for this program, which then ends it.
-        start_new_session=True,
-    )
-    try:
-        yield keeper
-    finally:
-        _end(keeper)
-
-
-def _end(keeper: "subprocess.Popen[bytes]") -> None:
-    try:
-        keeper.communicate(timeout=_STOP_S)  # closes its standard input, which ends the broker
-    except subprocess.TimeoutExpired:
-        os.killpg(keeper.pid, signal.SIGKILL)
-        keeper.wait()
-
-
 def _free_ports() -> tuple[int, int]:
     # Both are held until both are known, or they might be the same.
     with socket.socket() as first, socket.socket() as second:
         first.bind((_HOST, 0))
         second.bind((_HOST, 0))
         return first.getsockname()[1], second.getsockname()[1]
-
-
-def _last_words(output: IO[bytes]) -> str:
-    output.seek(0)
-    return _said(output.read())
-
-
-def _said(output: bytes) -> str:
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines()]
-    told = [line for line in lines if line and not line.startswith("at ")]
-    return f": {told[-1][:300]}" if told else ""

@@ -10,6 +10,7 @@ import msgspec
 
 from rules.rule import RuleSet
 from rules.watermark import Partition
+from streams.failures import OutsideFailure
 from streams.wire.facts import FORMAT
 
 NUMBER: Final = 1
@@ -34,6 +35,19 @@ class Epoch:
     def partitions(self) -> tuple[Partition, ...]:
         """The outside partitions in ascending order."""
         return partitions_of(self.roster)
+
+    def check_spread(self, committed: int) -> None:
+        """Make sure that keys are spread over the facts log as they were when it was committed.
+
+        Raises:
+            OutsideFailure: The number of its partitions has been changed.
+        """
+        if committed != self.facts_partitions:
+            raise OutsideFailure(
+                f'topic "{self.facts_topic}" has {self.facts_partitions} partitions, and its'
+                f" committed state was made with {committed}; delete the topic and the group"
+                f' "{self.group}" to begin anew'
+            )
 
 
 def partitions_of(roster: Mapping[str, int]) -> tuple[Partition, ...]:

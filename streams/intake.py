@@ -74,7 +74,7 @@ class Intake(faust.Service):
         self._stations = stations
         self._sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
         self._lanes: dict[Partition, Lane[Any]] = {}
-        self._tasks: dict[Partition, asyncio.Future[Any]] = {}
+        self._running: dict[Partition, asyncio.Future[Any]] = {}
         self._kept: dict[Partition, Any] = {}
         self._is_ready = False
         # Revoking and stopping both end all lanes, and must not do so at the same time.
@@ -144,7 +144,7 @@ class Intake(faust.Service):
         lane: Lane[Any] = Lane(partition, contiguous=contiguous, room=self._settings.held_records)
         lane.state = self._kept.pop(partition, None)
         self._lanes[partition] = lane
-        self._tasks[partition] = self.add_future(self._run(lane))
+        self._running[partition] = self.add_future(self._run(lane))
 
     # A lane, from its opening to its end.
 
@@ -294,7 +294,7 @@ class Intake(faust.Service):
             self._kept[lane.partition] = state
         self._stations[lane.partition[0]].close(lane.partition)
         self._lanes.pop(lane.partition, None)
-        self._tasks.pop(lane.partition).cancel()
+        self._running.pop(lane.partition).cancel()
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()

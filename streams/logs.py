@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from streams.failures import OutsideFailure
 
-_BOM = b"\xef\xbb\xbf"
-STDIN = "-"
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_BOM: Final = b"\xef\xbb\xbf"
+_CHUNK: Final = 1 << 17
+STDIN: Final = "-"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,53 @@ def _decompressed(name: str, raw: BinaryIO, size: int) -> Log:
         # Loaded only here: most logs are not compressed so, and start-up time counts.
         import zstandard  # noqa: PLC0415 - see above
 
-        reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        unpacked = _Unpacked(raw, lambda: zstandard.ZstdDecompressor().decompressobj())
         faults = (OSError, EOFError, zstandard.ZstdError)
-        return Log(name, io.BufferedReader(reader), size, raw.tell, faults)
+        return Log(name, io.BufferedReader(unpacked), size, raw.tell, faults)
     return Log(name, raw, size, raw.tell)
+
+
+class _Frame(Protocol):
+    """One frame of compressed data while it is unpacked."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Unpacked(io.RawIOBase):
+    """The text of a file of compressed frames; unlike zstandard's reader it notices a cut one."""
+
+    def __init__(self, packed: BinaryIO, new_frame: Callable[[], _Frame]) -> None:
+        self._packed = packed
+        self._new_frame = new_frame
+        self._frame: _Frame | None = None
+        self._text = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        view = memoryview(buffer)
+        while not self._text:
+            data = self._packed.read(_CHUNK)
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("its last frame is cut off")
+                return 0
+            self._unpack(data)
+        text, self._text = self._text[: len(view)], self._text[len(view) :]
+        view[: len(text)] = text
+        return len(text)
+
+    def _unpack(self, data: bytes) -> None:
+        while data:
+            self._frame = self._frame or self._new_frame()
+            self._text += self._frame.decompress(data)
+            data = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame = None

@@ -1,8 +1,9 @@
 """Recorded logs in, alerts out: the engine with no bus, in one process."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rules.alert import Alert
 from rules.engine import Correlator
@@ -89,38 +90,44 @@ class _Line:
 
 
 class _Source:
-    """One log while it is replayed: its next line, and how far its event time has come."""
+    """One log while it is replayed: its next line, and the event time at which that stands."""
 
     def __init__(self, place: int, log: Log, read: Callable[[bytes], Read]) -> None:
         self.place = place
         self.log = log
         self.time_us = NEVER_US
-        self._read = read
-        self._lines = self._follow()
+        self._lines = (
+            _Line(number, raw, read(raw) if raw.strip() else None)
+            for number, raw in enumerate(log.lines())
+        )
         self._waiting: deque[_Line] = deque()
-
-    def _follow(self) -> Iterator[_Line]:
-        for number, raw in enumerate(self.log.lines()):
-            yield _Line(number, raw, self._read(raw) if raw.strip() else None)
 
     def head(self) -> list[Record]:
         """Return the heartbeats that the log begins with; they are replayed all the same."""
         beats: list[Record] = []
-        while len(beats) < _LONGEST_HEAD:
-            line = next(self._lines, None)
-            if line is None:
-                break
+        for line in islice(self._lines, _LONGEST_HEAD):
             self._waiting.append(line)
-            if line.read is None:
-                continue
-            if not isinstance(line.read, Record) or line.read.type != "heartbeat":
+            if isinstance(line.read, Record) and line.read.type == "heartbeat":
+                beats.append(line.read)
+            elif line.read is not None:
                 break
-            beats.append(line.read)
+        self._note_time()
         return beats
 
     def next(self) -> _Line | None:
         """Return the next line, or None at the end."""
-        return self._waiting.popleft() if self._waiting else next(self._lines, None)
+        if not self._waiting:
+            return None
+        line = self._waiting.popleft()
+        if not self._waiting:
+            self._waiting.extend(islice(self._lines, 1))
+        self._note_time()
+        return line
+
+    def _note_time(self) -> None:
+        read = self._waiting[0].read if self._waiting else None
+        if read is not None and read.time_us is not None:
+            self.time_us = read.time_us
 
     def partition_of(self, read: Read) -> Partition:
         """Return the feed partition that a record of this log comes from."""
@@ -218,8 +225,6 @@ class Replay:
         taken = self._ingest.admit(read, clock)
         self.summary.late += taken.late
         self.summary.facts += len(taken.facts)
-        if read.time_us is not None:
-            source.time_us = max(source.time_us, read.time_us)
         if clock.watermark_us == before_us:
             return list(taken.facts)
         return [*taken.facts, Mark(*partition, clock.watermark_us)]

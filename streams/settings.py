@@ -213,6 +213,19 @@ class Settings(BaseModel):
         """Return how far the watermark of one feed stays behind its greatest time."""
         return self.lateness.of(feed)
 
+    def secret(self) -> bytes:
+        """Return the secret that pseudonyms are made with, for whoever cannot do without.
+
+        Raises:
+            SettingsError: There is none.
+        """
+        if self.pseudonym_key is None:
+            raise SettingsError(
+                "RINGFENCE_PSEUDONYM_KEY: there is no secret, and records of people are never"
+                " written without pseudonyms; set it, or RINGFENCE_PSEUDONYM_KEY_FILE"
+            )
+        return self.pseudonym_key.get_secret_value().encode()
+
 
 _SECRETS: Final = frozenset({"pseudonym_key"})
 

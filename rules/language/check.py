@@ -1,6 +1,6 @@
 """A rule file's tree, checked key by key: everything a rule says, each part typed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
@@ -10,7 +10,7 @@ from rules.language.expressions import Scope
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, quoted
 from rules.language.parameters import read_parameters
-from rules.language.read import Node, Table
+from rules.language.read import Table
 from rules.language.section import Section, as_table
 from rules.language.steps import CheckedStep, Surroundings, read_steps
 from rules.language.story import Story, read_stories
@@ -128,9 +128,7 @@ def _check_reading(section: Section, mistakes: Mistakes) -> None:
     for item in section.items("provenance"):
         table = as_table(item, "a mapping with what, published, by", mistakes)
         if table is not None:
-            entry = Section(
-                table, "provenance", mistakes, known=keys, required=("what", "by")
-            )
+            entry = Section(table, "provenance", mistakes, known=keys, required=("what", "by"))
             entry.text("what")
             entry.text("by")
             entry.matching("published", r"\d{4}(-\d{2}(-\d{2})?)?", "a day like 2023-07-10")

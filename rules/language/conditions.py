@@ -17,19 +17,18 @@ def read_condition(leaf: Leaf, scope: Scope, mistakes: Mistakes) -> Condition | 
     if not leaf.on_one_line:
         mistakes.add(leaf.at, "a condition stands on one line")
         return None
+    text, indent = leaf.text.strip(), len(leaf.text) - len(leaf.text.lstrip())
+    typist = Typist(text, scope)
     try:
-        text, indent = leaf.text.strip(), len(leaf.text) - len(leaf.text.lstrip())
-        tree = _parse(text)
+        expression = typist.condition(_parse(text))
     except ConditionError as error:
         cut = leaf.in_flow and isinstance(error, UnbalancedError)
         at = leaf.place(indent + error.at)
         mistakes.add(at, error.message, COMMA_HINT if cut else error.hint)
         return None
-    typist = Typist(text, scope)
-    expression = typist.condition(tree)
-    for error in typist.mistakes:
-        if not isinstance(error, UnjudgedError):
-            mistakes.add(leaf.place(indent + error.at), error.message, error.hint)
+    for mistake in typist.mistakes:
+        if not isinstance(mistake, UnjudgedError):
+            mistakes.add(leaf.place(indent + mistake.at), mistake.message, mistake.hint)
     if expression is None:
         return None
     return Condition(_with_step(text, typist, scope.step), expression)
@@ -104,14 +103,14 @@ def _read_value(
     text = leaf.text[start:end]
     start += len(text) - len(text.lstrip())
     try:
-        tree = _parse(text.strip())
-        value = Typist(text.strip(), scope).value(tree)
-        if not isinstance(value, Field | Parameter | Gap):
-            hint = "wanted step.field, gap(step, step) or a parameter"
-            raise ConditionError(0, "a message shows plain values only", hint)
+        value = Typist(text.strip(), scope).value(_parse(text.strip()))
     except UnjudgedError:
         return None
     except ConditionError as error:
         mistakes.add(leaf.place(start + error.at), error.message, error.hint)
         return None
-    return value
+    if isinstance(value, Field | Parameter | Gap):
+        return value
+    hint = "wanted step.field, gap(step, step) or a parameter"
+    mistakes.add(leaf.place(start), "a message shows plain values only", hint)
+    return None

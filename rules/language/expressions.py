@@ -53,62 +53,8 @@ _ARITHMETIC_HINT = (
 )
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What a condition may name.
-
-    `own` is the event type of the step that it stands in, whose fields are bare names; None in a
-    message. `steps` are the other steps that it may name, `later` those it may not yet. A type
-    or parameter that is itself mistaken is None: what names it cannot be judged.
-    """
-
-    step: str
-    own: EventSpec | None
-    steps: Mapping[str, EventSpec | None]
-    later: frozenset[str]
-    parameters: Mapping[str, Param | None]
-    timezone: str
-
-
-class UnjudgedError(ConditionError):
-    """Nothing can be said of a part, because what it names has a mistake of its own."""
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A typed part: its node, and the field whose values it has, if it is one."""
-
-    node: ast.expr
-    expression: Expression
-    spec: FieldSpec | None = None
-
-    @property
-    def kind(self) -> Kind:
-        return self.expression.kind
-
-
-@dataclass(frozen=True)
-class Loose:
-    """A text that has not met anything yet, written there or given by a parameter."""
-
-    node: ast.expr
-    text: str
-    parameter: str | None = None
-
-
-class Typist:
+class Typist(Names):
     """Types one syntax tree; mistakes that do not hinder each other are all noted."""
-
-    def __init__(self, text: str, scope: Scope) -> None:
-        self._text = text
-        self._bytes = text.encode()
-        self._scope = scope
-        self.own_names: set[int] = set()
-        self.mistakes: list[ConditionError] = []
-
-    def offset(self, byte_offset: int) -> int:
-        """Return the offset in characters; `ast` counts bytes of UTF-8."""
-        return len(self._bytes[:byte_offset].decode())
 
     def condition(self, node: ast.expr) -> Expression | None:
         """Return the expression of a whole condition, or None if it has mistakes."""
@@ -267,85 +213,6 @@ class Typist:
         """Return an operand that has a kind by itself."""
         return self._known(self._operand(node))
 
-    def _known(self, operand: Operand | Loose) -> Operand:
-        if isinstance(operand, Loose):
-            what = f"{self._quote(operand.node)} meets nothing that says what it is"
-            raise self._wrong(operand.node, what)
-        return operand
-
-    def _name(self, node: ast.Name) -> Operand | Loose:
-        name, scope = node.id, self._scope
-        spec = scope.own.fields.get(name) if scope.own is not None else None
-        if spec is not None:
-            self.own_names.add(node.col_offset)
-            return Operand(node, Field(scope.step, name, spec.kind, spec.open), spec)
-        if name in scope.parameters:
-            return self._parameter(node, scope.parameters[name])
-        if name in scope.steps:
-            wanted = f"write '{name}.' and one of its fields"
-            raise self._wrong(node, f"'{name}' is a step, not a value", wanted)
-        raise self._unknown_name(node)
-
-    def _parameter(self, node: ast.Name, parameter: Param | None) -> Operand | Loose:
-        if parameter is None:
-            raise UnjudgedError(node.col_offset, "")
-        if parameter.kind is Kind.TEXT:
-            return Loose(node, str(parameter.value), parameter.name)
-        return Operand(node, Parameter(parameter.name, parameter.value, parameter.kind))
-
-    def _unknown_name(self, node: ast.Name) -> ConditionError:
-        scope = self._scope
-        if scope.own is None:
-            names = {*scope.parameters, *scope.steps}
-            hint = suggestion(node.id, names, "steps and parameters")
-            return self._wrong(node, f"unknown name {quoted(node.id)} in a message", hint)
-        hint = suggestion(node.id, scope.own.fields, "fields", scope.parameters)
-        what = f"unknown name {quoted(node.id)} in a condition on {scope.own.name}"
-        return self._wrong(node, what, hint)
-
-    def _attribute(self, node: ast.Attribute) -> Operand:
-        step = self._step(node.value)
-        if step == self._scope.step:
-            raise self._wrong(
-                node, f"'{step}' is this step itself", f"write '{node.attr}' alone"
-            )
-        event = self._scope.steps[step]
-        if event is None:
-            raise UnjudgedError(node.col_offset, "")
-        spec = event.fields.get(node.attr)
-        if spec is None:
-            hint = suggestion(node.attr, event.fields, "fields")
-            message = f"unknown name {quoted(node.attr)} of step '{step}', a {event.name}"
-            raise ConditionError(self._end(node) - len(node.attr), message, hint)
-        return Operand(node, Field(step, node.attr, spec.kind, spec.open), spec)
-
-    def _step(self, node: ast.expr) -> str:
-        """Return the name of a step that stands here."""
-        if not isinstance(node, ast.Name):
-            raise self._wrong(node, f"{self._quote(node)} stands where a step's name is wanted")
-        scope = self._scope
-        if node.id in scope.later:
-            what = f"step '{node.id}' comes later, a condition names earlier steps only"
-            raise self._wrong(node, what)
-        if node.id != scope.step and node.id not in scope.steps:
-            hint = suggestion(node.id, scope.steps, "steps")
-            raise self._wrong(node, f"unknown step {quoted(node.id)}", hint)
-        return node.id
-
-    def _constant(self, node: ast.Constant) -> Operand | Loose:
-        if isinstance(node.value, str):
-            return Loose(node, node.value)
-        if node.value is None:
-            raise self._wrong(node, "None is no value", "write 'is None' or 'is not None'")
-        return Operand(node, self._number(node))
-
-    def _number(self, node: ast.expr, sign: int = 1) -> Constant:
-        # The digits as written: a float would already have changed them.
-        digits = self._source(node)
-        if "." in digits:
-            return Constant(sign * Decimal(digits), Kind.NUMBER)
-        return Constant(sign * int(digits), Kind.INTEGER)
-
     def _arithmetic(self, node: ast.BinOp) -> Operand:
         op = _ARITHMETIC[type(node.op)]
         first, second = self._operand(node.left), self._operand(node.right)
@@ -354,33 +221,11 @@ class Typist:
         left, right = self._known(first), self._known(second)
         kind = _kind_of(op, left.kind, right.kind)
         if kind is None:
-            what = f"'{op}' does not go between {KIND_NAMES[left.kind]} and {KIND_NAMES[right.kind]}"
+            what = (
+                f"'{op}' does not go between {KIND_NAMES[left.kind]} and {KIND_NAMES[right.kind]}"
+            )
             raise ConditionError(self.offset(node.col_offset), what, _ARITHMETIC_HINT)
         return Operand(node, Arithmetic(op, left.expression, right.expression, kind))  # type: ignore[arg-type]  # the values of _ARITHMETIC
-
-    def _meet(self, first: Operand | Loose, second: Operand | Loose) -> tuple[Operand, Operand]:
-        """Return both with their kinds: a text takes that of the other."""
-        if isinstance(second, Loose):
-            known = self._known(first)
-            return known, self._read(second, known.kind, known)
-        if isinstance(first, Loose):
-            return self._read(first, second.kind, second), second
-        return first, second
-
-    def _read(self, loose: Loose, kind: Kind, beside: Operand | None = None) -> Operand:
-        spec = beside.spec if beside is not None else None
-        if kind is Kind.PSEUDONYM and beside is not None:
-            what = f"{self._quote(beside.node)} is a pseudonym, {self._quote(loose.node)} is text"
-            hint = "a pseudonym compares with another of its kind, or with None"
-            raise self._wrong(loose.node, what, hint)
-        try:
-            value = read_literal(loose.text, kind, spec)
-        except LiteralError as error:
-            at = loose.node.col_offset
-            raise ConditionError(self.offset(at), error.message, error.hint) from error
-        if loose.parameter is not None:
-            return Operand(loose.node, Parameter(loose.parameter, value, kind))
-        return Operand(loose.node, Constant(value, kind))
 
     # Functions -----------------------------------------------------------------------------
 
@@ -431,25 +276,13 @@ class Typist:
         amounts = tuple(self.argument(node, Kind.MONEY) for node in nodes)
         return Call(name, amounts, Kind.NUMBER)  # type: ignore[arg-type]  # ratio or number
 
-    # Texts of mistakes ---------------------------------------------------------------------
-
     def _check_varies(self, node: ast.expr, expression: Expression) -> None:
         # With a mistake inside it, an expression has lost parts.
-        if not self.mistakes and not any(isinstance(part, Field | Gap) for part in walk(expression)):
+        if not self.mistakes and not any(
+            isinstance(part, Field | Gap) for part in walk(expression)
+        ):
             hint = "a condition looks at a field of some step"
             raise self._wrong(node, "this is the same for every event", hint)
-
-    def _wrong(self, node: ast.expr, message: str, hint: str | None = None) -> ConditionError:
-        return ConditionError(self.offset(node.col_offset), message, hint)
-
-    def _end(self, node: ast.expr) -> int:
-        return self.offset(node.end_col_offset or node.col_offset)
-
-    def _source(self, node: ast.expr) -> str:
-        return self._text[self.offset(node.col_offset) : self._end(node)]
-
-    def _quote(self, node: ast.expr) -> str:
-        return quoted(self._source(node))
 
 
 _Builder = Callable[[Typist, str, list[ast.expr]], Expression]

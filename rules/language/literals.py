@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rules.condition import Thresholds
+from rules.operators import Thresholds
 from rules.events import FieldSpec, Kind, Value
 from rules.language.mistakes import quoted, suggestion
 from rules.moment import parse_duration, parse_moment
 from rules.money import parse_money
 
+_LONGEST = 60
 _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.TEXT: str,
     Kind.DURATION: parse_duration,
@@ -74,8 +75,6 @@ def read_literal(text: str, kind: Kind, spec: FieldSpec | None) -> Value:
     try:
         return reader(text)
     except ValueError as error:
-        raise LiteralError(_one_line(str(error))) from error
-
-
-def _one_line(text: str) -> str:
-    return quoted(text)[1:-1] if len(text) < 120 else "the text is much too long for a value"
+        # What the readers say quotes the whole text.
+        long = len(text) > _LONGEST
+        raise LiteralError("a text too long for a value" if long else str(error)) from error

@@ -67,9 +67,7 @@ def listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def suggestion(
-    wrong: str, right: Collection[str], label: str, also: Collection[str] = ()
-) -> str:
+def suggestion(wrong: str, right: Collection[str], label: str, also: Collection[str] = ()) -> str:
     """Return the hint for a word that is none of a list: the nearest one, and the list.
 
     Args:

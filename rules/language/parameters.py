@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from rules.condition import Thresholds
+from rules.operators import Thresholds
 from rules.events import EVENTS, Kind, Value
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, quoted

@@ -159,9 +159,7 @@ def _build(events: Iterable[Event], text: str, mistakes: Mistakes) -> Node | Non
                 kind = _KINDS.get(str(tag), "text")
             source = text[event.start_mark.index : event.end_mark.index]
             at = _place(event.start_mark)
-            (outer[-1][1] if outer else roots).append(
-                Leaf(at, event.value, kind, source, in_flow)
-            )
+            (outer[-1][1] if outer else roots).append(Leaf(at, event.value, kind, source, in_flow))
         elif isinstance(event, CollectionEndEvent):
             start, children = outer.pop()
             node = _collection(start, children, mistakes)
@@ -175,7 +173,7 @@ def _is_plain(event: NodeEvent, mistakes: Mistakes) -> bool:
         mistakes.add(at, "found a YAML alias, wanted the value itself")
     elif event.anchor is not None:
         mistakes.add(at, "found a YAML anchor, wanted a plain value")
-    elif event.tag is not None:
+    elif isinstance(event, CollectionStartEvent | ScalarEvent) and event.tag is not None:
         mistakes.add(at, "found a YAML tag, wanted a plain value")
     elif isinstance(event, ScalarEvent) and any("\ud800" <= c <= "\udfff" for c in event.value):
         mistakes.add(at, "found half a surrogate pair, wanted a character")
@@ -196,7 +194,9 @@ def _collection(start: CollectionStartEvent, children: list[Node], mistakes: Mis
             mistakes.add(key.at, "found a YAML merge, wanted the keys themselves")
         elif key.text in entries:
             first = entries[key.text][0].at.line
-            mistakes.add(key.at, f"key {quoted(key.text)} stands here twice, first on line {first}")
+            mistakes.add(
+                key.at, f"key {quoted(key.text)} stands here twice, first on line {first}"
+            )
         else:
             entries[key.text] = (key, value)
     return Table(at, entries)

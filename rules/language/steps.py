@@ -2,7 +2,7 @@
 
 import keyword
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from rules.condition import Condition
 from rules.events import EVENTS, KEYS, EventSpec, Kind
@@ -180,26 +180,22 @@ def _relation(
 
 def _within(section: Section, kind: str, around: Surroundings) -> tuple[int, str] | None:
     """Return the bound of a relation and how the rule says it; `during` has none."""
+    if (kind == "during") is ("within" not in section):
+        return (0, "") if kind == "during" else _bound(section, around)
     if kind == "during":
-        if "within" not in section:
-            return 0, ""
         around.mistakes.add(section.place("within"), "'during' takes no 'within'")
-        return None
-    if "within" not in section:
-        at = section.place(kind)
-        around.mistakes.add(at, f"'{kind}' without 'within', wanted {_WITHIN}")
-        return None
+    else:
+        what = f"'{kind}' without 'within', wanted {_WITHIN}"
+        around.mistakes.add(section.place(kind), what)
+    return None
+
+
+def _bound(section: Section, around: Surroundings) -> tuple[int, str] | None:
     word = section.word("within")
     if word is None:
         return None
-    parameter = around.parameters.get(word)
-    if parameter is not None and parameter.kind is Kind.DURATION:
-        assert isinstance(parameter.value, int), "a duration is whole microseconds"
-        return parameter.value, f"within {format_duration(parameter.value)}"
     if word in around.parameters:
-        if parameter is not None:
-            section.wrong("within", f"parameter '{word}' is no duration, wanted {_WITHIN}")
-        return None
+        return _named_bound(section, around.parameters[word])
     try:
         return parse_duration(word), f"within {word}"
     except ValueError:
@@ -207,6 +203,15 @@ def _within(section: Section, kind: str, around: Surroundings) -> tuple[int, str
         hint = suggestion(word, durations, "parameters that are durations")
         section.wrong("within", f"found {quoted(word)}, wanted {_WITHIN}", hint)
         return None
+
+
+def _named_bound(section: Section, parameter: Param | None) -> tuple[int, str] | None:
+    if parameter is None:
+        return None
+    if parameter.kind is Kind.DURATION and isinstance(parameter.value, int):
+        return parameter.value, f"within {format_duration(parameter.value)}"
+    section.wrong("within", f"parameter '{parameter.name}' is no duration, wanted {_WITHIN}")
+    return None
 
 
 def _others(section: Section, kind: str, scope: Scope, mistakes: Mistakes) -> list[str]:

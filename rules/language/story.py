@@ -221,9 +221,7 @@ class _Reader:
         leaf = as_leaf(raw.entries[heads[0].text][1], "the event's own id", self._mistakes)
         return None if leaf is None else (heads[0], leaf.text)
 
-    def _typed(
-        self, raw: _RawEntry, head: str, name: str, event: EventSpec
-    ) -> StoryRecord | None:
+    def _typed(self, raw: _RawEntry, head: str, name: str, event: EventSpec) -> StoryRecord | None:
         fields = {n: f for n, f in event.fields.items() if _is_told(f, event)}
         section = Section(
             Table(raw.at, raw.entries),
@@ -291,9 +289,7 @@ class _Reader:
             if table is None:
                 continue
             keys = ("anchor", "action", "with")
-            entry = Section(
-                table, "an alert", self._mistakes, known=keys, required=("anchor",)
-            )
+            entry = Section(table, "an alert", self._mistakes, known=keys, required=("anchor",))
             anchor = entry.one_of("anchor", names)
             others = tuple(leaf.text for leaf in entry.texts("with"))
             for leaf in entry.texts("with"):
@@ -319,9 +315,7 @@ class _Reader:
         on = entry.one_of("on", (*event.fields, *_RELATION_WORDS))
         return None if on is None else Miss(step, on)
 
-    def _arrival(
-        self, section: Section, records: Sequence[StoryRecord]
-    ) -> tuple[int, ...] | None:
+    def _arrival(self, section: Section, records: Sequence[StoryRecord]) -> tuple[int, ...] | None:
         """Return the order given, as places; a name stands for its next record each time."""
         if "arrival" not in section:
             return None

@@ -2,15 +2,12 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
-
-import faust
+from typing import Protocol
 
 from rules.alert import Alert, encode_alert
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US, Partition
 from streams.epoch import Epoch
-from streams.failures import OutsideFailure
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
 from streams.producer import Message, Sender
 from streams.settings import Settings
@@ -59,7 +56,7 @@ class CorrelateStation:
         offset = 0 if committed is None else committed.offset
         if kept is not None and kept.next_offset == offset:
             return Opening(kept, offset)
-        state = self._begin(partition, committed)
+        state = self._begin(committed)
         begin = state.next_offset
         await self.rebuild(state, partition, offset)
         return Opening(state, offset, rebuilt_rows=offset - begin)
@@ -69,11 +66,11 @@ class CorrelateStation:
         async for rows in self._facts_log.rows(partition, state.next_offset, offset):
             state.observe(rows)
 
-    def _begin(self, partition: Partition, committed: Commit | None) -> FactsState:
+    def _begin(self, committed: Commit | None) -> FactsState:
         point = Point(0, dict.fromkeys(self._epoch.partitions, NEVER_US))
         if committed is not None:
             point, spread = decode_point(committed.metadata, self._epoch.partitions)
-            check_spread(partition[0], spread, self._epoch.facts_partitions)
+            self._epoch.check_spread(spread)
         return FactsState(self._rule_set, self._settings.timing, point)
 
     def close(self, partition: Partition) -> None:
@@ -91,22 +88,3 @@ class CorrelateStation:
 
     def _message(self, alert: Alert) -> Message:
         return Message(self._settings.alerts_topic, alert.alert_id.encode(), encode_alert(alert))
-
-
-def check_spread(topic: str, committed: int, found: int) -> None:
-    """Make sure that keys are spread over the facts log as they were.
-
-    Raises:
-        OutsideFailure: The number of its partitions has been changed.
-    """
-    if committed != found:
-        raise OutsideFailure(
-            f'topic "{topic}" has {found} partitions and its committed state was made with'
-            f" {committed}; delete the topic and the group to begin anew, or restore the number"
-        )
-
-
-async def correlate(station: CorrelateStation, batches: faust.StreamT[Any]) -> None:
-    """Take in batches for as long as there are any."""
-    async for batch in batches:
-        await station.take(batch)

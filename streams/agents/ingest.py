@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import faust
 import structlog
 
 from rules.fact import Mark
@@ -130,9 +129,3 @@ class IngestStation:
         await self._sender.send_all(
             [Message(topic, None, value, n) for n in range(self._epoch.facts_partitions)]
         )
-
-
-async def ingest(station: IngestStation, batches: faust.StreamT[Any]) -> None:
-    """Take in batches for as long as there are any."""
-    async for batch in batches:
-        await station.take(batch)

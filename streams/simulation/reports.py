@@ -67,7 +67,7 @@ def moment(us: int) -> str:
 
 
 def call(
-    own_id: str, who: Person, at_us: int, talk_s: int | None, fields: Data, rings_s: int = 12
+    own_id: str, who: Person, at_us: int, talk_s: int | None, fields: Data, *, rings_s: int = 12
 ) -> Iterator[Report]:
     """Yield what is reported of an incoming call.
 
@@ -95,7 +95,7 @@ def screen_share(
 
 
 def transfer(
-    own_id: str, who: Person, at_us: int, amount: str, fields: Data, ends: str = "accepted"
+    own_id: str, who: Person, at_us: int, amount: str, fields: Data, *, ends: str = "accepted"
 ) -> Iterator[Report]:
     """Yield what is reported of a transfer: the attempt, and some seconds later how it ends."""
     data: Data = {"transfer_id": own_id, **who.data, "direction": "out", "amount": amount}

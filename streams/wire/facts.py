@@ -22,7 +22,12 @@ class RowError(Exception):
 
 
 class _FactRow(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="fact"
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    forbid_unknown_fields=True,
+    tag_field="row",
+    tag="fact",
 ):
     source: str
     type: str
@@ -35,7 +40,12 @@ class _FactRow(
 
 
 class _MarkRow(
-    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="mark"
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    forbid_unknown_fields=True,
+    tag_field="row",
+    tag="mark",
 ):
     feed: str
     partition: int

@@ -201,7 +201,9 @@ def gap(one: Told, two: Told) -> int:
     return max(0, two.start_us - one.end_us, one.start_us - two.end_us)
 
 
-def evaluate(node: Expression, bound: Mapping[str, Told]) -> Any:  # noqa: ANN401 - a value of any kind
+def evaluate(  # noqa: C901, PLR0911 - one case for each kind of node
+    node: Expression, bound: Mapping[str, Told]
+) -> Any:  # noqa: ANN401 - a value of any kind
     """Return the value of an expression, or None for unknown."""
     match node:
         case Constant() | Parameter():
@@ -228,7 +230,7 @@ def evaluate(node: Expression, bound: Mapping[str, Told]) -> Any:  # noqa: ANN40
 
 
 def _kleene(op: str, parts: list[bool | None]) -> bool | None:
-    """Kleene's strong three-valued tables: the least of the parts for `and`, the greatest for `or`."""
+    """Kleene's strong tables: the least of the parts for `and`, the greatest for `or`."""
     order = {False: 0, None: 1, True: 2}
     return (min if op == "and" else max)(parts, key=lambda part: order[part])
 
@@ -252,14 +254,13 @@ def _compare(op: str, left: Any, right: Any) -> bool | None:  # noqa: ANN401 - a
         if pair is None:
             return None
         left, right = pair
-    return {
-        "==": left == right,
-        "!=": left != right,
-        "<": op == "<" and left < right,
-        "<=": op == "<=" and left <= right,
-        ">": op == ">" and left > right,
-        ">=": op == ">=" and left >= right,
-    }[op]
+    match op:
+        case "==" | "!=":
+            return (left == right) is (op == "==")
+        case "<" | ">=":
+            return bool(left < right) is (op == "<")
+        case _:
+            return bool(left > right) is (op == ">")
 
 
 def _arithmetic(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as above
@@ -267,13 +268,19 @@ def _arithmetic(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as abo
         return None
     if op in "+-" and isinstance(left, Money | Mapping):
         pair = _in_one_currency(left, right)
-        currency = left.currency if isinstance(left, Money) else right.currency
-        return None if pair is None else Money(_arithmetic(op, *pair), currency)
+        money = left if isinstance(left, Money) else right
+        return None if pair is None else Money(_number(op, *pair), money.currency)
     if isinstance(left, Money):
-        amount = _arithmetic(op, left.amount, right)
+        amount = _number(op, left.amount, right)
         return None if amount is None else Money(amount, left.currency)
     if isinstance(right, Money):
         return Money(left * right.amount, right.currency)
+    return _number(op, left, right)
+
+
+def _number(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as above
+    if op in "/%" and right == 0:
+        return None
     match op:
         case "+":
             return left + right
@@ -282,9 +289,9 @@ def _arithmetic(op: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - as abo
         case "*":
             return left * right
         case "/":
-            return None if right == 0 else Decimal(left) / Decimal(right)
+            return Decimal(left) / Decimal(right)
         case _:
-            return None if right == 0 else left - right * floor(Decimal(left) / Decimal(right))
+            return left - right * floor(Decimal(left) / Decimal(right))
 
 
 def _call(node: Call, arguments: list[Any]) -> Any:  # noqa: ANN401 - as above

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.moment import format_duration, format_moment, parse_duration, parse_moment
+from rules.moment import DAY_US, format_duration, format_moment, parse_duration, parse_moment
 
 LATEST_US = parse_moment("2261-12-31T23:59:59.999999Z")
 
@@ -108,9 +108,10 @@ def test_what_is_no_duration_is_refused_in_a_sentence(text: str) -> None:
         parse_duration(text)
 
 
-def test_a_duration_longer_than_any_calendar_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match='"9999999999d" is too long for a duration'):
-        parse_duration("9999999999d")
+@pytest.mark.parametrize("text", ["3651d", "87600h0.000001s", "P3651D", "99999999999999d"])
+def test_a_duration_longer_than_ten_years_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="is longer than ten years"):
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,6 @@ def test_a_duration_is_written_as_people_say_it(us: int, text: str) -> None:
     assert format_duration(us) == text
 
 
-@given(st.integers(0, LATEST_US))
+@given(st.integers(0, 3650 * DAY_US))
 def test_a_written_duration_is_read_back(us: int) -> None:
     assert parse_duration(format_duration(us)) == us

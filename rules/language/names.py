@@ -1,0 +1,187 @@
+"""What stands in a condition alone: names, numbers and texts, each with what is known of it.
+
+A text has no kind until it meets something that has one.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rules.condition import Constant, Expression, Field, Parameter
+from rules.events import EventSpec, FieldSpec, Kind
+from rules.language.literals import LiteralError, Param, read_literal
+from rules.language.mistakes import quoted, suggestion
+from rules.language.tokens import ConditionError
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a condition may name.
+
+    `own` is the event type of the step that it stands in, whose fields are bare names; None in a
+    message. `steps` are the other steps that it may name, `later` those it may not yet. A type
+    or parameter that is itself mistaken is None: what names it cannot be judged.
+    """
+
+    step: str
+    own: EventSpec | None
+    steps: Mapping[str, EventSpec | None]
+    later: frozenset[str]
+    parameters: Mapping[str, Param | None]
+    timezone: str
+
+
+class UnjudgedError(ConditionError):
+    """Nothing can be said of a part, because what it names has a mistake of its own."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A typed part: its node, and the field whose values it has, if it is one."""
+
+    node: ast.expr
+    expression: Expression
+    spec: FieldSpec | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its values."""
+        return self.expression.kind
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A text that has not met anything yet, written there or given by a parameter."""
+
+    node: ast.expr
+    text: str
+    parameter: str | None = None
+
+
+class Names:
+    """Looks up what one condition names, and says where in its text a mistake is."""
+
+    def __init__(self, text: str, scope: Scope) -> None:
+        self._text = text
+        self._bytes = text.encode()
+        self._scope = scope
+        self.own_names: set[int] = set()
+        self.mistakes: list[ConditionError] = []
+
+    def offset(self, byte_offset: int) -> int:
+        """Return the offset in characters; `ast` counts bytes of UTF-8."""
+        return len(self._bytes[:byte_offset].decode())
+
+    def _name(self, node: ast.Name) -> Operand | Loose:
+        name, scope = node.id, self._scope
+        spec = scope.own.fields.get(name) if scope.own is not None else None
+        if spec is not None:
+            self.own_names.add(node.col_offset)
+            return Operand(node, Field(scope.step, name, spec.kind, spec.open), spec)
+        if name in scope.parameters:
+            return self._parameter(node, scope.parameters[name])
+        if name in scope.steps:
+            wanted = f"write '{name}.' and one of its fields"
+            raise self._wrong(node, f"'{name}' is a step, not a value", wanted)
+        raise self._unknown_name(node)
+
+    def _parameter(self, node: ast.Name, parameter: Param | None) -> Operand | Loose:
+        if parameter is None:
+            raise UnjudgedError(node.col_offset, "")
+        if parameter.kind is Kind.TEXT:
+            return Loose(node, str(parameter.value), parameter.name)
+        return Operand(node, Parameter(parameter.name, parameter.value, parameter.kind))
+
+    def _unknown_name(self, node: ast.Name) -> ConditionError:
+        scope = self._scope
+        if scope.own is None:
+            names = {*scope.parameters, *scope.steps}
+            hint = suggestion(node.id, names, "steps and parameters")
+            return self._wrong(node, f"unknown name {quoted(node.id)} in a message", hint)
+        hint = suggestion(node.id, scope.own.fields, "fields", scope.parameters)
+        what = f"unknown name {quoted(node.id)} in a condition on {scope.own.name}"
+        return self._wrong(node, what, hint)
+
+    def _attribute(self, node: ast.Attribute) -> Operand:
+        step = self._step(node.value)
+        if step == self._scope.step:
+            raise self._wrong(node, f"'{step}' is this step itself", f"write '{node.attr}' alone")
+        event = self._scope.steps[step]
+        if event is None:
+            raise UnjudgedError(node.col_offset, "")
+        spec = event.fields.get(node.attr)
+        if spec is None:
+            hint = suggestion(node.attr, event.fields, "fields")
+            message = f"unknown name {quoted(node.attr)} of step '{step}', a {event.name}"
+            raise ConditionError(self._end(node) - len(node.attr), message, hint)
+        return Operand(node, Field(step, node.attr, spec.kind, spec.open), spec)
+
+    def _step(self, node: ast.expr) -> str:
+        """Return the name of a step that stands here."""
+        if not isinstance(node, ast.Name):
+            raise self._wrong(node, f"{self._quote(node)} stands where a step's name is wanted")
+        scope = self._scope
+        if node.id in scope.later:
+            what = f"step '{node.id}' comes later, a condition names earlier steps only"
+            raise self._wrong(node, what)
+        if node.id != scope.step and node.id not in scope.steps:
+            hint = suggestion(node.id, scope.steps, "steps")
+            raise self._wrong(node, f"unknown step {quoted(node.id)}", hint)
+        return node.id
+
+    def _constant(self, node: ast.Constant) -> Operand | Loose:
+        if isinstance(node.value, str):
+            return Loose(node, node.value)
+        if node.value is None:
+            raise self._wrong(node, "None is no value", "write 'is None' or 'is not None'")
+        return Operand(node, self._number(node))
+
+    def _number(self, node: ast.expr, sign: int = 1) -> Constant:
+        # The digits as written: a float would already have changed them.
+        digits = self._source(node)
+        if "." in digits:
+            return Constant(sign * Decimal(digits), Kind.NUMBER)
+        return Constant(sign * int(digits), Kind.INTEGER)
+
+    def _known(self, operand: Operand | Loose) -> Operand:
+        if isinstance(operand, Loose):
+            what = f"{self._quote(operand.node)} meets nothing that says what it is"
+            raise self._wrong(operand.node, what)
+        return operand
+
+    def _meet(self, first: Operand | Loose, second: Operand | Loose) -> tuple[Operand, Operand]:
+        """Return both with their kinds: a text takes that of the other."""
+        if isinstance(second, Loose):
+            known = self._known(first)
+            return known, self._read(second, known.kind, known)
+        if isinstance(first, Loose):
+            return self._read(first, second.kind, second), second
+        return first, second
+
+    def _read(self, loose: Loose, kind: Kind, beside: Operand | None = None) -> Operand:
+        spec = beside.spec if beside is not None else None
+        if kind is Kind.PSEUDONYM and beside is not None:
+            what = f"{self._quote(beside.node)} is a pseudonym, {self._quote(loose.node)} is text"
+            hint = "a pseudonym compares with another of its kind, or with None"
+            raise self._wrong(loose.node, what, hint)
+        try:
+            value = read_literal(loose.text, kind, spec)
+        except LiteralError as error:
+            at = loose.node.col_offset
+            raise ConditionError(self.offset(at), error.message, error.hint) from error
+        if loose.parameter is not None:
+            return Operand(loose.node, Parameter(loose.parameter, value, kind))
+        return Operand(loose.node, Constant(value, kind))
+
+    def _wrong(self, node: ast.expr, message: str, hint: str | None = None) -> ConditionError:
+        return ConditionError(self.offset(node.col_offset), message, hint)
+
+    def _end(self, node: ast.expr) -> int:
+        return self.offset(node.end_col_offset or node.col_offset)
+
+    def _source(self, node: ast.expr) -> str:
+        return self._text[self.offset(node.col_offset) : self._end(node)]
+
+    def _quote(self, node: ast.expr) -> str:
+        return quoted(self._source(node))

@@ -1,0 +1,272 @@
+"""The topics of an epoch: whether they are there, and making those that are not."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from rules.moment import DAY_US
+from rules.rule import RuleSet
+from streams.epoch import Epoch, digest8, partitions_of
+from streams.failures import OutsideFailure
+from streams.settings import Settings
+from streams.wire.commits import LIMIT, decode_point, longest_point
+
+_RETRY_S: Final = 0.3
+_TRIAL: Final = 'make what is missing, for a trial with "ringfence topics create --inputs"'
+_USUAL_REPLICATION: Final = 3
+_MILLISECOND_US: Final = 1_000
+_SHORTEST_RETENTION_US: Final = 7 * DAY_US
+_NOTHING_MORE: Final[Mapping[str, str]] = {}
+
+
+@dataclass
+class Made:
+    """What `create_topics` made, and what was there."""
+
+    made: dict[str, int] = field(default_factory=dict)
+    found: dict[str, int] = field(default_factory=dict)
+
+
+async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
+    """Return the epoch that these settings and rules make with the topics as they are.
+
+    Raises:
+        SettingsError: There is no pseudonym key.
+        OutsideFailure: The broker is not there, or a topic is not, or not as it was.
+    """
+    settings.secret()
+    async with connected(settings) as admin:
+        sizes = await _sizes(admin)
+        _demand(
+            settings.outside_topics,
+            sizes,
+            _TRIAL,
+        )
+        roster = {topic: sizes[topic] for topic in settings.outside_topics}
+        epoch = make_epoch(settings, rule_set, roster, 0)
+        ours = (epoch.facts_topic, settings.alerts_topic, settings.dead_letters_topic)
+        _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
+        epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
+        check_metadata_fits(roster)
+        await _check_commits(admin, epoch)
+        return epoch
+
+
+def make_epoch(
+    settings: Settings, rule_set: RuleSet, roster: Mapping[str, int], facts_partitions: int
+) -> Epoch:
+    """Return the epoch of these settings and rules over a roster."""
+    digest = digest8(
+        rule_set,
+        pseudonym_key=settings.secret(),
+        roster=roster,
+        withheld_values=settings.withheld_values,
+    )
+    return Epoch(
+        digest=digest,
+        roster=dict(roster),
+        facts_topic=f"{settings.facts_topic}.{digest}",
+        facts_partitions=facts_partitions,
+        group=f"{settings.group}.{digest}",
+    )
+
+
+def check_metadata_fits(roster: Mapping[str, int]) -> None:
+    """Make sure that the broker will take the metadata of every commit.
+
+    Raises:
+        OutsideFailure: The roster has too many partitions.
+    """
+    partitions = partitions_of(roster)
+    worst = longest_point(partitions)
+    if worst > LIMIT:
+        raise OutsideFailure(
+            f"the outside topics have {len(partitions)} partitions together, and a commit that"
+            f" tells all their watermarks can take {worst} bytes of the {LIMIT} that brokers take"
+        )
+
+
+async def create_topics(
+    settings: Settings,
+    rule_set: RuleSet,
+    *,
+    partitions: int,
+    replication: int | None,
+    inputs: bool,
+) -> Made:
+    """Make the topics that are missing, and leave those that are there as they are.
+
+    Args:
+        settings: they name the topics.
+        rule_set: the rules of the epoch that the facts log is for.
+        partitions: of each topic that is made.
+        replication: how many brokers hold each; None for three, or as many as there are.
+        inputs: whether to make outside topics too.
+
+    Raises:
+        SettingsError: There is no pseudonym key.
+        OutsideFailure: The broker is not there or will not make them, or an outside topic is not
+            there and `inputs` is not wanted.
+    """
+    settings.secret()
+    async with connected(settings) as admin:
+        result = Made()
+        sizes = await _sizes(admin)
+        if replication is None:
+            replication = min(_USUAL_REPLICATION, len((await admin.describe_cluster())["brokers"]))
+        if inputs:
+            outside = [_topic(name, partitions, replication) for name in settings.outside_topics]
+            await _make(admin, outside, sizes, result)
+            sizes = {**sizes, **result.made}
+        _demand(settings.outside_topics, sizes, _TRIAL)
+        roster = {topic: sizes[topic] for topic in settings.outside_topics}
+        epoch = make_epoch(settings, rule_set, roster, partitions)
+        ours = [
+            _topic(epoch.facts_topic, partitions, replication, _facts_settings(rule_set)),
+            _topic(settings.alerts_topic, partitions, replication),
+            _topic(settings.dead_letters_topic, partitions, replication),
+        ]
+        await _make(admin, ours, sizes, result)
+        await _until_led(admin, result.made)
+        return result
+
+
+def facts_retention_us(rule_set: RuleSet) -> int:
+    """Return how long rows of the facts log stay: twice what a rule keeps, or a week."""
+    keep_us = max((rule.keep_us for rule in rule_set.rules), default=0)
+    return max(2 * keep_us, _SHORTEST_RETENTION_US)
+
+
+def _facts_settings(rule_set: RuleSet) -> Mapping[str, str]:
+    return {
+        # By the time of appending: event time may lie years back, and would be deleted at once.
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(facts_retention_us(rule_set) // _MILLISECOND_US),
+        "retention.bytes": "-1",
+    }
+
+
+def _topic(
+    name: str, partitions: int, replication: int, more: Mapping[str, str] = _NOTHING_MORE
+) -> NewTopic:
+    configs = {
+        # Never compacted: of alerts the greatest revision counts, which need not be the last.
+        "cleanup.policy": "delete",
+        "min.insync.replicas": str(max(1, replication - 1)),
+        **more,
+    }
+    return NewTopic(name, partitions, replication, topic_configs=configs)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Connect to the broker, and disconnect afterwards.
+
+    Raises:
+        OutsideFailure: No broker answers within `broker_wait`.
+    """
+    servers = list(settings.kafka_bootstrap_servers)
+    wait_s = settings.broker_wait.total_seconds()
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)
+    try:
+        async with asyncio.timeout(wait_s):
+            await _start(admin)
+    except TimeoutError:
+        await admin.close()
+        raise OutsideFailure(
+            f"no Kafka broker answers at {', '.join(servers)} within {wait_s:g} s"
+        ) from None
+    try:
+        yield admin
+    except KafkaError as error:
+        raise OutsideFailure(f"the broker does not answer: {type(error).__name__}") from error
+    finally:
+        await admin.close()
+
+
+async def _start(admin: AIOKafkaAdminClient) -> None:
+    noise = logging.getLogger("aiokafka")
+    level = noise.level
+    # It reports every attempt as an error; what counts is whether one succeeds in time.
+    noise.setLevel(logging.CRITICAL)
+    try:
+        while True:
+            try:
+                return await admin.start()
+            except KafkaError:
+                await asyncio.sleep(_RETRY_S)
+    finally:
+        noise.setLevel(level)
+
+
+async def _sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Return the number of partitions of every topic.
+
+    Of all of them, for asking by name can create what is not there.
+    """
+    found = await admin.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in found}
+
+
+def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None:
+    missing = [f'"{name}"' for name in names if not sizes.get(name)]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        noun = "topic" if len(missing) == 1 else "topics"
+        raise OutsideFailure(f"{noun} {', '.join(missing)} {verb} not there; {remedy}")
+
+
+async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
+    """Make sure that what the group has committed was made with as many facts partitions."""
+    try:
+        commits = await admin.list_consumer_group_offsets(epoch.group)
+    except (KafkaError, AttributeError):
+        # The group may be new; each lane asks again, and stops the worker if it gets no answer.
+        return
+    for place, commit in commits.items():
+        if place.topic == epoch.facts_topic and commit.offset >= 0:
+            _, spread = decode_point(commit.metadata, epoch.partitions)
+            epoch.check_spread(spread)
+
+
+async def _make(
+    admin: AIOKafkaAdminClient,
+    wanted: Sequence[NewTopic],
+    sizes: Mapping[str, int],
+    result: Made,
+) -> None:
+    """Make those topics that have no size yet, and note in `result` which were there."""
+    missing = [topic for topic in wanted if not sizes.get(topic.name)]
+    result.found.update({t.name: sizes[t.name] for t in wanted if t not in missing})
+    if not missing:
+        return
+    partitions = {topic.name: topic.num_partitions for topic in missing}
+    response = await admin.create_topics(missing)
+    for name, code, *rest in response.topic_errors:
+        if code != 0:
+            why = f": {rest[0]}" if rest and rest[0] else ""
+            raise OutsideFailure(
+                f'topic "{name}" could not be made, {for_code(code).__name__}{why}'
+            )
+        result.made[name] = partitions[name]
+
+
+async def _until_led(admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
+    """Wait until every partition has a leader: until then a broker refuses to write to it."""
+    waiting = set(names)
+    while waiting:
+        for topic in await admin.describe_topics():
+            if all(_is_led(partition) for partition in topic["partitions"]):
+                waiting.discard(topic["topic"])
+        if waiting:
+            await asyncio.sleep(_RETRY_S)
+
+
+def _is_led(partition: Mapping[str, Any]) -> bool:
+    return bool(partition["error_code"] == 0 and partition["leader"] >= 0)
