@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import durationpy
 
@@ -31,6 +32,8 @@ _HOURS_UP_TO = 2 * DAY_US
 _LONGEST_US = 3650 * DAY_US
 
 
+# A record says one moment several times: as its `time`, as its start, as that of the last step.
+@lru_cache(maxsize=64)
 def parse_moment(text: str) -> int:
     """Microseconds since the epoch of an RFC 3339 moment with an offset; finer fractions are cut.
 
@@ -45,7 +48,9 @@ def parse_moment(text: str) -> int:
         moment = datetime.fromisoformat(f"{day}T{clock}{offset or '+00:00'}")
     except ValueError as error:
         raise ValueError(f'"{text}" is not a day of the calendar') from error
-    moment_us = (moment - _EPOCH) // _MICROSECOND + int((fraction or "").ljust(6, "0"))
+    since = moment - _EPOCH
+    whole_us = (since.days * 86_400 + since.seconds) * SECOND_US
+    moment_us = whole_us + int((fraction or "").ljust(6, "0"))
     if not 0 <= moment_us <= _LATEST_US:
         raise ValueError(f'"{text}" lies outside the years 1970 to 2261')
     return moment_us

@@ -41,15 +41,15 @@ class Watermarks:
 
     def raise_to(self, partition: Partition, watermark_us: int) -> bool:
         """Raise one partition's watermark; tell whether the minimum went up with it."""
-        held_us = self._by_partition.get(partition, NEVER_US)
-        if watermark_us <= held_us and partition in self._by_partition:
+        # A partition first met now starts at the minimum: it must not take back what has been
+        # judged final, and the mapping must say all, for a restart begins from it alone.
+        held_us = self._by_partition.setdefault(partition, self.minimum_us)
+        if watermark_us <= held_us:
             return False
-        self._by_partition[partition] = max(held_us, watermark_us)
+        self._by_partition[partition] = watermark_us
         if held_us > self.minimum_us:
             return False
-        before_us = self.minimum_us
-        # A partition first met now must not take back what has been judged final.
-        self.minimum_us = max(before_us, min(self._by_partition.values()))
+        before_us, self.minimum_us = self.minimum_us, min(self._by_partition.values())
         return self.minimum_us > before_us
 
     def behind(self, moment_us: int) -> list[str]:

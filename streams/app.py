@@ -9,12 +9,13 @@ from typing import Any, Final, cast
 
 import faust
 from faust.app import BootStrategy as FaustBootStrategy
+from faust.sensors.prometheus import setup_prometheus_sensors
 from mode import CrashingSupervisor
 
 from rules.rule import RuleSet
 from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
-from streams.bus import Bus
+from streams.bus import Bus, make_member
 from streams.epoch import Epoch
 from streams.ingest import Ingest
 from streams.intake import Intake
@@ -74,6 +75,8 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         web_tables_enabled=False,
         web_router_enabled=False,
     )
+    if settings.web_port:
+        setup_prometheus_sensors(app, pattern="/metrics")
     producer = Producer(settings.kafka_bootstrap_servers)
     bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
     taking_in = IngestStation(
@@ -94,8 +97,14 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
     )
     _add_agent(app, "ingest", taking_in)
     _add_agent(app, "correlate", correlating)
-    stations = _by_topic(epoch, taking_in, correlating)
-    app.feeding = (producer, bus, Intake(settings, epoch, bus, stations))
+    intake = Intake(
+        settings,
+        epoch,
+        make_member=lambda: make_member(settings, epoch.group),
+        commits=bus,
+        stations=_by_topic(epoch, taking_in, correlating),
+    )
+    app.feeding = (producer, bus, intake)
     return app
 
 

@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, ClassVar
+from typing import ClassVar
 
-from streams.children import child, last_words, said
+from streams.children import Child, child, said
 from streams.failures import OutsideFailure
 
 KAFKA_VERSION = "4.1.0"
@@ -80,11 +80,8 @@ class OwnBroker(AbstractContextManager[str]):
             port, other_port = _free_ports()
             address = f"{_HOST}:{port}"
             command = self.command(folder, port, other_port)
-            output = stack.enter_context(tempfile.TemporaryFile())
-            keeper = stack.enter_context(
-                child(command, end_signal=self.end_signal, folder=folder, output=output)
-            )
-            self._wait_for_answer(address, keeper, output)
+            kept = child(command, end_signal=self.end_signal, folder=folder)
+            self._wait_for_answer(address, stack.enter_context(kept))
             self._stack = stack.pop_all()
         return address
 
@@ -96,19 +93,14 @@ class OwnBroker(AbstractContextManager[str]):
     ) -> None:
         self._stack.close()
 
-    def _wait_for_answer(
-        self, address: str, keeper: "subprocess.Popen[bytes]", output: IO[bytes]
-    ) -> None:
+    def _wait_for_answer(self, address: str, process: Child) -> None:
         give_up = time.monotonic() + self.patience_s
         while not answers(address):
-            if keeper.poll() is not None:
-                raise OutsideFailure(
-                    f"{self.name} ended with code {keeper.returncode}{last_words(output)}"
-                )
+            process.check(self.name)
             if time.monotonic() > give_up:
                 raise OutsideFailure(
                     f"{self.name} did not answer within {self.patience_s:.0f} s"
-                    f"{last_words(output)}"
+                    f"{process.last_words()}"
                 )
             time.sleep(_POLL_S)
 

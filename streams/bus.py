@@ -13,11 +13,33 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from rules.watermark import Partition
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Row
+from streams.settings import Settings
 
 _PATIENCE_S: Final = 30.0
 _RETRY_S: Final = 0.2
 _POLL_MS: Final = 500
 _MILLISECOND_US: Final = 1_000
+_FETCH_WAIT_MS: Final = 20
+_PARTITION_BYTES: Final = 1024 * 1024
+_FETCH_BYTES: Final = 16 * 1024 * 1024
+
+
+def make_member(settings: Settings, group: str) -> AIOKafkaConsumer:
+    """Return a member of the worker's group that does nothing by itself; it is not started."""
+    session_ms = round(settings.session_timeout.total_seconds() * 1000)
+    return AIOKafkaConsumer(
+        bootstrap_servers=list(settings.kafka_bootstrap_servers),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=session_ms // 5,
+        rebalance_timeout_ms=2 * session_ms,
+        max_partition_fetch_bytes=_PARTITION_BYTES,
+        fetch_max_bytes=_FETCH_BYTES,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+    )
 
 
 class Bus(faust.Service):
@@ -141,8 +163,8 @@ class Bus(faust.Service):
             auto_offset_reset="none",
             isolation_level="read_committed",
         )
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([place])
             yield consumer
         finally:

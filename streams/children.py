@@ -7,10 +7,13 @@ when the process is left, and also when this program is killed.
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from streams.failures import OutsideFailure
 
 _STOP_S = 15.0
 
@@ -28,37 +31,59 @@ exit "$code"
 """
 
 
+class Child:
+    """A running process of ours, and what it writes on either stream."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", output: IO[bytes]) -> None:
+        self._process = process
+        self._output = output
+
+    def check(self, name: str) -> None:
+        """Make sure that it is still there.
+
+        Raises:
+            OutsideFailure: It has ended; the text says so of `name`, with its last line.
+        """
+        code = self._process.poll()
+        if code is not None:
+            raise OutsideFailure(f"{name} ended with code {code}{self.last_words()}")
+
+    def last_words(self) -> str:
+        """Return `: ` and the last line that it has written, or nothing."""
+        self._output.seek(0)
+        return said(self._output.read())
+
+
 @contextmanager
 def child(
     command: Sequence[str],
     *,
     end_signal: str,
     folder: Path | None = None,
-    output: IO[bytes],
     environment: Mapping[str, str] | None = None,
-) -> Iterator["subprocess.Popen[bytes]"]:
+) -> Iterator[Child]:
     """Run a command until it is left, or until we are gone.
 
     Args:
         command: what to run.
         end_signal: the signal that ends it, without SIG; after 15 s it is killed.
         folder: removed when it has ended, if given.
-        output: takes what it writes on either stream.
         environment: its variables; ours if not given.
     """
-    keeper = subprocess.Popen(  # noqa: S603 - commands of ours, no text from outside
-        ["/bin/sh", "-c", _KEEPER, "keeper", end_signal, str(folder or ""), *command],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        # A group of its own: a Ctrl-C at the terminal is for us, and we end the child then.
-        start_new_session=True,
-    )
-    try:
-        yield keeper
-    finally:
-        _end(keeper)
+    with tempfile.TemporaryFile() as output:
+        keeper = subprocess.Popen(  # noqa: S603 - commands of ours, no text from outside
+            ["/bin/sh", "-c", _KEEPER, "keeper", end_signal, str(folder or ""), *command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            # A group of its own: a Ctrl-C at the terminal is for us, and we end the child then.
+            start_new_session=True,
+        )
+        try:
+            yield Child(keeper, output)
+        finally:
+            _end(keeper)
 
 
 def _end(keeper: "subprocess.Popen[bytes]") -> None:
@@ -67,12 +92,6 @@ def _end(keeper: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         os.killpg(keeper.pid, signal.SIGKILL)
         keeper.wait()
-
-
-def last_words(output: IO[bytes]) -> str:
-    """Return `: ` and the last line of what a child has written, or nothing."""
-    output.seek(0)
-    return said(output.read())
 
 
 def said(output: bytes) -> str:

@@ -14,12 +14,12 @@ it (0.14) are why the code is as it is:
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import faust
 import structlog
-from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
+from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     CommitFailedError,
@@ -29,10 +29,9 @@ from aiokafka.errors import (
 )
 
 from rules.watermark import Partition
-from streams.bus import Bus
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
-from streams.lanes import Lane, LaneStage, Station
+from streams.lanes import Commit, Lane, LaneStage, Row, Station
 from streams.settings import Settings
 
 log: Final = structlog.get_logger("ringfence")
@@ -40,11 +39,46 @@ log: Final = structlog.get_logger("ringfence")
 _POLL_MS: Final = 200
 _COMMIT_EVERY_S: Final = 0.25
 _CHECK_EVERY_S: Final = 5.0
-_FETCH_WAIT_MS: Final = 20
-_PARTITION_BYTES: Final = 1024 * 1024
-_FETCH_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_BATCH_S: Final = 300.0
 _MOST_HOLES: Final = 5
+
+
+class Member(Protocol):
+    """A member of the consumer group, as far as it is used here: aiokafka's consumer is one."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Leave the group, without a call of the listener."""
+
+    def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None:
+        """Join the group; the listener is told what is given and taken."""
+
+    async def getmany(self, *, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Row]]:
+        """Return all that has been fetched, or nothing after a while."""
+
+    def pause(self, *places: TopicPartition) -> None:
+        """Fetch no more of some partitions."""
+
+    def resume(self, *places: TopicPartition) -> None:
+        """Fetch again."""
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Set from where to fetch."""
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit."""
+
+
+class Commits(Protocol):
+    """What the broker knows of the group and its topics."""
+
+    async def committed(self, partition: Partition) -> Commit | None:
+        """Return the group's commit of a partition, or None if it has made none."""
+
+    async def topics_changed(self, sizes: Mapping[str, int]) -> str | None:
+        """Return a sentence on the topic that is gone or has other partitions, or None."""
 
 
 class Intake(faust.Service):
@@ -54,7 +88,9 @@ class Intake(faust.Service):
         self,
         settings: Settings,
         epoch: Epoch,
-        bus: Bus,
+        *,
+        make_member: Callable[[], Member],
+        commits: Commits,
         stations: Mapping[str, Station[Any]],
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
@@ -63,14 +99,16 @@ class Intake(faust.Service):
         Args:
             settings: the worker's.
             epoch: names the topics and the group.
-            bus: answers what the group has committed.
+            make_member: makes a member of the group; called in the worker's event loop.
+            commits: tells what the group has committed.
             stations: where batches of each topic go.
             kwargs: what every service takes.
         """
         super().__init__(**kwargs)
         self._settings = settings
         self._epoch = epoch
-        self._bus = bus
+        self._make_member = make_member
+        self._commits = commits
         self._stations = stations
         self._sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
         self._lanes: dict[Partition, Lane[Any]] = {}
@@ -80,40 +118,31 @@ class Intake(faust.Service):
         # Revoking and stopping both end all lanes, and must not do so at the same time.
         self._ending = asyncio.Lock()
         self._committing = asyncio.Lock()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._member: Member | None = None
 
     @property
-    def consumer(self) -> AIOKafkaConsumer:
-        """The member of the group."""
-        assert self._consumer is not None, "nothing is read before this service has started"
-        return self._consumer
+    def member(self) -> Member:
+        """The member of the group that this is."""
+        assert self._member is not None, "nothing is read before this service has started"
+        return self._member
 
     async def on_start(self) -> None:
         """Join the group."""
-        session_ms = round(self._settings.session_timeout.total_seconds() * 1000)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=list(self._settings.kafka_bootstrap_servers),
-            group_id=self._epoch.group,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 5,
-            rebalance_timeout_ms=2 * session_ms,
-            max_partition_fetch_bytes=_PARTITION_BYTES,
-            fetch_max_bytes=_FETCH_BYTES,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
-        await self._consumer.start()
-        self._consumer.subscribe(list(self._stations), listener=_Listener(self))
+        self._member = self._make_member()
+        await self._member.start()
+        self._member.subscribe(list(self._stations), listener=_Listener(self))
 
     async def on_stop(self) -> None:
         """Finish the batches that are out, commit, and leave the group."""
         async with self._ending:
-            # After a crash nothing more is committed: what crashed may be what was to be done.
-            await self._end_lanes(finish=not self.crashed)
-            if self._consumer is not None:
-                await self._consumer.stop()
+            try:
+                # After a crash nothing more is committed: what crashed may have been to be done.
+                await self._end_lanes(finish=not self.crashed)
+            except OutsideFailure as error:
+                await self.crash(error)
+            finally:
+                if self._member is not None:
+                    await self._member.stop()
 
     # What the group does.
 
@@ -129,9 +158,11 @@ class Intake(faust.Service):
         if self.should_stop:
             return
         for place in assigned:
-            self.consumer.pause(place)
+            self.member.pause(place)
             # Any position will do: without one even a paused partition makes reading fail.
-            self.consumer.seek(place, 0)
+            self.member.seek(place, 0)
+        for lane in list(self._lanes.values()):
+            self._end(lane)
         self._is_ready = False
         partitions = [(place.topic, place.partition) for place in assigned]
         self._kept = {p: self._kept[p] for p in partitions if p in self._kept}
@@ -164,14 +195,14 @@ class Intake(faust.Service):
     async def _open(self, lane: Lane[Any]) -> None:
         station = self._stations[lane.partition[0]]
         await self._commit()
-        lane.committed = await self._bus.committed(lane.partition)
+        lane.committed = await self._commits.committed(lane.partition)
         opening = await station.open(lane.partition, lane.committed, lane.state)
         if lane.stage is not LaneStage.OPENING:
             return
         lane.open(opening)
         place = TopicPartition(*lane.partition)
-        self.consumer.seek(place, opening.offset)
-        self.consumer.resume(place)
+        self.member.seek(place, opening.offset)
+        self.member.resume(place)
         topic, number = lane.partition
         log.info(
             "lane_opened",
@@ -198,7 +229,7 @@ class Intake(faust.Service):
             if batch is not None:
                 await channel.put(batch)
             if lane.stage is LaneStage.OPEN and lane.is_low:
-                self.consumer.resume(place)
+                self.member.resume(place)
             await lane.changed.wait()
 
     # The tasks.
@@ -207,7 +238,7 @@ class Intake(faust.Service):
     async def _read(self) -> None:
         while not self.should_stop:
             try:
-                fetched = await self.consumer.getmany(timeout_ms=_POLL_MS)
+                fetched = await self.member.getmany(timeout_ms=_POLL_MS)
             except OffsetOutOfRangeError as error:
                 raise OutsideFailure(_retained_away(error)) from error
             except KafkaError as error:
@@ -217,7 +248,7 @@ class Intake(faust.Service):
             for place, rows in fetched.items():
                 lane = self._lanes.get((place.topic, place.partition))
                 if lane is not None and (not lane.hold(rows) or lane.is_full):
-                    self.consumer.pause(place)
+                    self.member.pause(place)
 
     @faust.Service.task
     async def _keep_committing(self) -> None:
@@ -233,7 +264,7 @@ class Intake(faust.Service):
         before: str | None = None
         while not self.should_stop:
             await self.sleep(_CHECK_EVERY_S)
-            wrong = await self._bus.topics_changed(self._sizes)
+            wrong = await self._commits.topics_changed(self._sizes)
             # One broker may know of a change later than another, so it has to be seen twice.
             if wrong is not None and wrong == before:
                 raise OutsideFailure(wrong)
@@ -246,7 +277,7 @@ class Intake(faust.Service):
                 return
             lanes = {partition: self._lanes[partition] for partition in waiting}
             try:
-                await self.consumer.commit(
+                await self.member.commit(
                     {
                         TopicPartition(*partition): OffsetAndMetadata(c.offset, c.metadata)
                         for partition, c in waiting.items()

@@ -37,7 +37,8 @@ def _read(path: Path) -> Mapping[str, str]:
         found = sorted(path.glob("*" + _SUFFIX)) if path.is_dir() else [path]
         texts = {str(file): file.read_text(encoding="utf-8") for file in found}
     except OSError as error:
-        raise UsageFailure(f'rules "{path}" cannot be read: {error.strerror}') from error
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageFailure(f'rules "{path}" cannot be read: {reason}') from error
     except UnicodeDecodeError as error:
         raise UsageFailure(f'rules "{path}" cannot be read: a file there is not UTF-8') from error
     if not texts:

@@ -198,9 +198,11 @@ async def _start(admin: AIOKafkaAdminClient) -> None:
     try:
         while True:
             try:
-                return await admin.start()
+                await admin.start()
             except KafkaError:
                 await asyncio.sleep(_RETRY_S)
+            else:
+                return
     finally:
         noise.setLevel(level)
 

@@ -91,7 +91,7 @@ def normalise(event: Event) -> dict[str, Scalar]:
     The own id that stands in `event_id` is no field and is left out.
     """
     data: dict[str, Scalar] = {}
-    for name, value in event:
+    for name, value in vars(event).items():
         if value is None or name == "event_id":
             continue
         data[name] = format_amount(value) if isinstance(value, Decimal) else value

@@ -6,9 +6,9 @@ from typing import TypeVar, cast, get_args
 
 from rules.events import KEYS, Action, Severity, Stage
 from rules.language.conditions import read_message
-from rules.language.expressions import Scope
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, quoted
+from rules.language.names import Scope
 from rules.language.parameters import read_parameters
 from rules.language.read import Table
 from rules.language.section import Section, as_table

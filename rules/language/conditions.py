@@ -5,8 +5,9 @@ import warnings
 from collections.abc import Iterator
 
 from rules.condition import Condition, Expression, Field, Gap, Parameter
-from rules.language.expressions import Scope, Typist, UnjudgedError
+from rules.language.expressions import Typist
 from rules.language.mistakes import Mistakes
+from rules.language.names import Scope, UnjudgedError
 from rules.language.read import COMMA_HINT, Leaf
 from rules.language.tokens import DEEPEST, ConditionError, UnbalancedError, look_at, too_deep
 from rules.rule import Message

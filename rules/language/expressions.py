@@ -1,13 +1,10 @@
 """Python's syntax tree of a condition, typed against the contract, as nodes of a condition.
 
-Every operator and function says which kinds it takes; what is not named here is refused. A text
-has no kind until it meets something that has one.
+Every operator and function says which kinds it takes; what is not named here is refused.
 """
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 
 from rules.condition import (
     Among,
@@ -20,13 +17,13 @@ from rules.condition import (
     Gap,
     Junction,
     Negation,
-    Parameter,
     Unknown,
     walk,
 )
-from rules.events import EventSpec, FieldSpec, Kind
-from rules.language.literals import KIND_NAMES, LiteralError, Param, read_literal
-from rules.language.mistakes import quoted, suggestion
+from rules.events import Kind
+from rules.language.literals import KIND_NAMES
+from rules.language.mistakes import suggestion
+from rules.language.names import Loose, Names, Operand
 from rules.language.tokens import ConditionError
 
 _NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
@@ -193,12 +190,8 @@ class Typist(Names):
 
     def _operand(self, node: ast.expr) -> Operand | Loose:
         match node:
-            case ast.Name():
-                return self._name(node)
-            case ast.Attribute():
-                return self._attribute(node)
-            case ast.Constant():
-                return self._constant(node)
+            case ast.Name() | ast.Attribute() | ast.Constant():
+                return self._look_up(node)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())):
                 return Operand(node, self._number(node.operand, sign=-1))
             case ast.BinOp():
@@ -307,12 +300,11 @@ def _kind_of(op: str, left: Kind, right: Kind) -> Kind | None:
     if {left, right} <= _NUMBERS:
         whole = op != "/" and left is right is Kind.INTEGER
         return Kind.INTEGER if whole else Kind.NUMBER
-    if op in "+-" and left is right and left in _AMOUNTS:
-        return left
-    if op in "*/" and left in _AMOUNTS and right in _NUMBERS:
-        return left
-    if op == "*" and left in _NUMBERS and right in _AMOUNTS:
-        return right
     if op == "-" and left is right is Kind.MOMENT:
         return Kind.DURATION
+    amount, other = (left, right) if left in _AMOUNTS else (right, left)
+    of_amounts = op in "+-" and amount is other
+    by_number = op == "*" or (op == "/" and amount is left)
+    if amount in _AMOUNTS and (of_amounts or (by_number and other in _NUMBERS)):
+        return amount
     return None

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rules.operators import Thresholds
 from rules.events import FieldSpec, Kind, Value
 from rules.language.mistakes import quoted, suggestion
 from rules.moment import parse_duration, parse_moment
 from rules.money import parse_money
+from rules.operators import Thresholds
 
 _LONGEST = 60
 _READERS: Mapping[Kind, Callable[[str], Value]] = {

@@ -73,6 +73,15 @@ class Names:
         """Return the offset in characters; `ast` counts bytes of UTF-8."""
         return len(self._bytes[:byte_offset].decode())
 
+    def _look_up(self, node: ast.Name | ast.Attribute | ast.Constant) -> Operand | Loose:
+        match node:
+            case ast.Name():
+                return self._name(node)
+            case ast.Attribute():
+                return self._attribute(node)
+            case ast.Constant():
+                return self._constant(node)
+
     def _name(self, node: ast.Name) -> Operand | Loose:
         name, scope = node.id, self._scope
         spec = scope.own.fields.get(name) if scope.own is not None else None

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from rules.operators import Thresholds
 from rules.events import EVENTS, Kind, Value
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, quoted
@@ -13,6 +12,7 @@ from rules.language.read import Items, Leaf, Node, Table, describe
 from rules.language.section import as_leaf, as_table
 from rules.moment import parse_duration
 from rules.money import parse_money
+from rules.operators import Thresholds
 
 NAME = r"[a-z][a-z0-9_]{0,63}"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,12})?")

@@ -85,7 +85,7 @@ class Section:
         text = self.word(key)
         if text is None or re.fullmatch(pattern, text, re.ASCII):
             return text
-        self.wrong(key, f"{quoted(text)} is no {key}, wanted {wanted}")
+        self.wrong(key, f"{key} is {quoted(text)}, wanted {wanted}")
         return None
 
     def one_of(self, key: str, choices: Collection[str]) -> str | None:
@@ -93,7 +93,8 @@ class Section:
         text = self.word(key)
         if text is None or text in choices:
             return text
-        self.wrong(key, f"{quoted(text)} is no {key}", suggestion(text, choices, "values"))
+        hint = suggestion(text, choices, "values")
+        self.wrong(key, f"{quoted(text)} is never a value of {key}", hint)
         return None
 
     def integer(self, key: str, wanted: str = "a whole number") -> int | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rules.condition import Condition
 from rules.events import EVENTS, KEYS, EventSpec, Kind
 from rules.language.conditions import read_condition
-from rules.language.expressions import Scope
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.language.names import Scope
 from rules.language.parameters import NAME
 from rules.language.read import Items, Leaf, Node, describe
 from rules.language.section import Section, as_leaf, as_table

@@ -126,7 +126,7 @@ class _Reader:
         records = self._records(raw)
         if title is None:
             return None
-        self._told[title] = raw
+        self._told.setdefault(title, raw)
         names = list(dict.fromkeys(record.name for record in records))
         return Story(
             title=title,

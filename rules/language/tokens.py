@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,18})(\.[0-9]{1,12})?")
 _WORDS = frozenset({"and", "or", "not", "in", "is", "None"})
 _PREFIXES = frozenset({"not", "+", "-"})
+_BETWEEN = frozenset({*_WORDS, *"+-*/%<>,.", "==", "!=", "<=", ">="}) - {"None"}
 _INSTEAD = {
     "=": "did you mean '=='?",
     "&": "did you mean 'and'?",
@@ -77,6 +78,9 @@ def look_at(text: str) -> None:
     for before, token in zip([None, *tokens], tokens, strict=False):
         _check(before, token)
     _check_depth(tokens)
+    last = tokens[-1]
+    if last.text in _BETWEEN:
+        raise ConditionError(last.at, f"a condition cannot end with '{last.text}'")
 
 
 def _split(text: str) -> list[Token]:
@@ -98,7 +102,7 @@ def _check(before: Token | None, token: Token) -> None:
     if token.kind == "name" and keyword.iskeyword(token.text) and token.text not in _WORDS:
         raise _not_allowed(token.at, token.text)
     if token.kind == "number" and not _NUMBER.fullmatch(token.text):
-        hint = "at most 19 digits, and 12 after the point"
+        hint = "at most 19 digits, and 12 after the point; money and durations stand in quotes"
         raise ConditionError(token.at, f"'{token.text[:40]}' is not a number like 40 or 0.5", hint)
     if token.kind == "text" and before is not None:
         touches = before.at + len(before.text) == token.at

@@ -15,14 +15,12 @@ def check(
 
     Example: ringfence check rules/catalog
     """
-    import os
-
     from rules.moment import format_duration
+    from streams.cli.common import settings_of
     from streams.failures import UsageFailure
     from streams.rule_files import read_rules
-    from streams.settings import load_settings
 
-    settings = load_settings(os.environ, rules=path)
+    settings = settings_of(rules=path)
     try:
         rule_set = read_rules(settings.rules, settings.timing)
     except UsageFailure as failure:

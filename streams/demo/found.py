@@ -9,9 +9,9 @@ import msgspec
 from rules.alert import encode_alert
 from rules.rule import RuleSet
 from streams.clock import now_us
-from streams.demo.recorded import demo_log
 from streams.ingest import Ingest
-from streams.replay import Replay
+from streams.logs import Log
+from streams.replay import Replay, Summary
 from streams.settings import Settings
 from streams.wire.pseudonyms import Pseudonyms
 
@@ -42,16 +42,14 @@ class Found:
         return sorted(standing, key=lambda data: (data["anchor"]["at"], data["alert_id"]))
 
 
-def replayed(settings: Settings, rule_set: RuleSet) -> Found:
-    """Return what a replay of the packaged log finds, in this process and with no bus."""
+def replayed(log: Log, settings: Settings, rule_set: RuleSet) -> tuple[Found, Summary]:
+    """Return what a replay finds in a log, in this process and with no bus, and its counts."""
     withheld = frozenset(settings.withheld_values)
     ingest = Ingest(rule_set, settings.timing, Pseudonyms(settings.secret(), withheld))
+    replay = Replay(rule_set, ingest, settings.lateness_us, as_of_us=now_us())
     found = Found()
-    with demo_log() as log:
-        Replay(rule_set, ingest, settings.lateness_us, as_of_us=now_us()).run(
-            [log], lambda alert: found.add(encode_alert(alert)), lambda _letter: None
-        )
-    return found
+    summary = replay.run([log], lambda alert: found.add(encode_alert(alert)), lambda _letter: None)
+    return found, summary
 
 
 def differences(one: Found, other: Found) -> list[str]:

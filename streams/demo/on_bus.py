@@ -1,22 +1,19 @@
-"""The demo on a broker: topics and a group of its own, the log sent, a worker at work, an end."""
+"""The demo on a broker: topics and a group of its own, the log, a worker, and nothing left."""
 
 import asyncio
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
-from subprocess import Popen
-from typing import IO, Any
+from collections.abc import Mapping
+from contextlib import suppress
 
-from aiokafka import AIOKafkaClient, AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaClient, AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupIdNotFound, KafkaError, NonEmptyGroupError, for_code
+from aiokafka.errors import KafkaError, NonEmptyGroup
 from aiokafka.protocol.admin import DeleteGroupsRequest
 
 from rules.rule import RuleSet
-from streams.children import child, last_words
+from streams.children import Child, child
 from streams.demo.found import Found
-from streams.demo.recorded import Sent, sent_records
+from streams.demo.sending import send_log
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.settings import Settings
@@ -24,17 +21,18 @@ from streams.simulation.log import PARTITIONS
 from streams.topics import connected, create_topics, find_epoch
 
 _PATIENCE_S = 90.0
-_LOOK_EVERY_S = 0.2
-_GROUP_KIND = 0
+_LOOK_EVERY_MS = 200
+_CLEAN_UP_S = 30.0
 
 
 async def found_on_bus(
     settings: Settings, rule_set: RuleSet, environment: Mapping[str, str]
 ) -> Found:
-    """Send the packaged log, let a worker of its own work on it, and return what it finds.
+    """Send the packaged log, let a worker work on it, and return what it finds.
 
     Args:
-        settings: name topics and a group that nobody else has; both are removed at the end.
+        settings: name topics and a group that begin with `settings.group` and that nobody else
+            has; all that begins so is removed at the end.
         rule_set: the worker's rules.
         environment: the same settings, for the worker's process.
 
@@ -43,18 +41,108 @@ async def found_on_bus(
     """
     async with connected(settings) as admin:
         try:
-            made = create_topics(
-                settings, rule_set, partitions=PARTITIONS, replication=None, inputs=True
-            )
-            await made
-            epoch = await find_epoch(settings, rule_set)
-            await send_log(settings, sent_records())
-            with _worker(environment) as (process, output):
-                try:
-                    async with asyncio.timeout(_PATIENCE_S):
-                        found = await _until_done(settings, epoch, admin, process)
-                except (TimeoutError, _WorkerEndedError) as error:
-                    raise _not_done(process, output) from error
-            return found
-        finally:
-            await _remove(settings, admin)
+            found = await _found(settings, rule_set, environment, admin)
+        except BaseException:
+            # What went wrong first is what there is to tell.
+            with suppress(OutsideFailure):
+                await _remove(settings, admin)
+            raise
+        await _remove(settings, admin)
+        return found
+
+
+async def _found(
+    settings: Settings,
+    rule_set: RuleSet,
+    environment: Mapping[str, str],
+    admin: AIOKafkaAdminClient,
+) -> Found:
+    await create_topics(settings, rule_set, partitions=PARTITIONS, replication=None, inputs=True)
+    epoch = await find_epoch(settings, rule_set)
+    await send_log(settings)
+    command = [sys.executable, "-m", "streams.cli", "worker"]
+    with child(command, end_signal="TERM", environment=environment) as worker:
+        return await _until_done(settings, epoch, admin, worker)
+
+
+async def _until_done(
+    settings: Settings, epoch: Epoch, admin: AIOKafkaAdminClient, worker: Child
+) -> Found:
+    """Follow the alerts until every record has been worked on and every alert is final."""
+    found = Found()
+    # No group: the demo looks on, and the only group on these topics is the worker's.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(settings.kafka_bootstrap_servers), auto_offset_reset="earliest"
+    )
+    async with consumer:
+        consumer.assign([TopicPartition(settings.alerts_topic, n) for n in range(PARTITIONS)])
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                while True:
+                    worker.check("the worker")
+                    # Asked before the alerts are read: those are there before their commit is.
+                    is_done = await _is_worked_off(epoch, admin, consumer)
+                    while fetched := await consumer.getmany(timeout_ms=_LOOK_EVERY_MS):
+                        for record in (r for records in fetched.values() for r in records):
+                            found.add(record.value)
+                    if is_done and found.is_final:
+                        return found
+        except TimeoutError as error:
+            raise OutsideFailure(
+                f"the worker was not done after {_PATIENCE_S:.0f} s, with"
+                f" {len(found.last)} alerts so far"
+            ) from error
+
+
+async def _is_worked_off(
+    epoch: Epoch, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
+) -> bool:
+    """Tell whether the group has committed every outside record and every fact there is."""
+    sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
+    places = [TopicPartition(topic, n) for topic, size in sizes.items() for n in range(size)]
+    ends = await consumer.end_offsets(places)
+    try:
+        commits = await admin.list_consumer_group_offsets(epoch.group)
+    except KafkaError:
+        return False  # the group is still being made
+    done = {place: commit.offset for place, commit in commits.items()}
+    # A partition that never had a record need not have a commit.
+    return all(done.get(place, 0) >= end for place, end in ends.items())
+
+
+async def _remove(settings: Settings, admin: AIOKafkaAdminClient) -> None:
+    """Delete every topic and group that begins with the demo's own name.
+
+    Raises:
+        OutsideFailure: The broker does not let them go.
+    """
+    prefix = settings.group
+    try:
+        async with asyncio.timeout(_CLEAN_UP_S):
+            topics = [name for name in await admin.list_topics() if name.startswith(prefix)]
+            groups = await admin.list_consumer_groups()
+            for name in sorted({g[0] for g in groups if g[0].startswith(prefix)}):
+                await _delete_group(settings, admin, name)
+            if topics:
+                await admin.delete_topics(topics)
+    except (TimeoutError, KafkaError) as error:
+        raise OutsideFailure(
+            f"the demo's own topics and group could not all be removed ({type(error).__name__});"
+            f' their names begin with "{prefix}"'
+        ) from error
+
+
+async def _delete_group(settings: Settings, admin: AIOKafkaAdminClient, name: str) -> None:
+    client = AIOKafkaClient(bootstrap_servers=list(settings.kafka_bootstrap_servers))
+    await client.bootstrap()
+    try:
+        node = await admin.find_coordinator(name)
+        while True:
+            response = await client.send(node, DeleteGroupsRequest([name]))
+            code = response.results[0][1]
+            # A worker that had to be killed is a member until its session is over.
+            if code != NonEmptyGroup.errno:
+                return
+            await asyncio.sleep(0.5)
+    finally:
+        await client.close()

@@ -214,6 +214,12 @@ def _helps_a_relative(s: Scene) -> Iterator[Report]:
     yield from s.pays_new_person(s.after(2, 60), s.chance.between(4, 30) * 1_000)
 
 
+def _meets_a_relatives_new_number(s: Scene) -> Iterator[Report]:
+    yield from s.calls(s.stranger(), "stranger", "facetime video", s.chance.between(300, 1_800))
+    amount, account = str(s.chance.between(4, 9) * 1_000), f"acc-of-{s.friend().serial}"
+    yield from s.pays(s.after(2, 60), amount, account, "personal", s.chance.between(1, 40))
+
+
 def _sees_a_doctor(s: Scene) -> Iterator[Report]:
     doctor = f"doctor-{s.chance.between(1, 9)}@clinic.example"
     yield from s.calls(doctor, "one_way_prior", "wechat video", s.chance.between(400, 1_200))
@@ -257,6 +263,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(7, 2, _views_a_flat, once=True),
     Habit(7, 2, _buys_second_hand, once=True),
     Habit(7, 2, _helps_a_relative, once=True),
+    Habit(7, 2, _meets_a_relatives_new_number, once=True),
     Habit(7, 2, _sees_a_doctor, once=True),
     Habit(7, 2, _agrees_on_rent, once=True),
     Habit(7, 2, _picks_up_a_wrong_number, once=True),

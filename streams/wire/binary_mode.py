@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from streams.wire.json_text import check_bytes
+
 
 def envelope_from_headers(headers: Sequence[tuple[str, bytes]], value: bytes) -> bytes:
     """The structured form of a Kafka record in CloudEvents' binary mode; others stay as they are.
@@ -13,9 +15,7 @@ def envelope_from_headers(headers: Sequence[tuple[str, bytes]], value: bytes) ->
     attributes = [(name.lower()[3:], text) for name, text in headers if name.lower()[:3] == "ce_"]
     if not attributes:
         return value
-    try:
-        json.loads(value or b"null")
-    except (ValueError, RecursionError):
+    if check_bytes(value) is not None or not _is_json(value):
         # No JSON by itself, so it must not become some between the attributes' brackets.
         return value
     members = [
@@ -26,3 +26,12 @@ def envelope_from_headers(headers: Sequence[tuple[str, bytes]], value: bytes) ->
     ]
     members.append(f'"data":{(value or b"null").decode()}')
     return ("{" + ",".join(members) + "}").encode(errors="surrogateescape")
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        # Numbers stay texts: Python refuses to read very long ones, which JSON allows.
+        json.loads(value.decode() or "null", parse_int=str, parse_float=str)
+    except ValueError:
+        return False
+    return True

@@ -137,6 +137,6 @@ def _too_deep(raw: bytes) -> bool:
 
 
 def _has_lone_surrogate(text: str) -> bool:
-    # What is taken out leaves a mark: else two lone halves could meet and look like a pair.
+    # An escaped backslash leaves a mark: else the halves on its two sides would meet as a pair.
     unescaped = text.replace("\\\\", "_")
-    return _SURROGATE.search(_PAIR.sub("_", unescaped)) is not None
+    return _SURROGATE.search(_PAIR.sub("", unescaped)) is not None

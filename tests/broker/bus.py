@@ -35,7 +35,9 @@ class Bus:
     ) -> None:
         """Create a topic and wait until each of its partitions has a leader."""
         new = NewTopic(topic, partitions, 1, topic_configs=dict(settings or {}))
-        await self._admin.create_topics([new])
+        response = await self._admin.create_topics([new])
+        # A topic of somebody else's is not ours to write to, and still less to delete.
+        assert [code for _, code, _ in response.topic_errors] == [0], response.topic_errors
         self.topics.append(topic)
         async with asyncio.timeout(PATIENCE_S):
             while len(await self._led(topic)) < partitions:  # noqa: ASYNC110 - a broker has no event

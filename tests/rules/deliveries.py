@@ -37,9 +37,13 @@ class Arrival(NamedTuple):
 
 @dataclass(frozen=True)
 class Delivery:
-    """A way in which the records of a world come in, repeats included."""
+    """A way in which the records of a world come in, repeats included.
+
+    `roster` names all partitions that bring something, `declared` those known from the start.
+    """
 
     roster: tuple[Partition, ...]
+    declared: tuple[Partition, ...]
     arrivals: tuple[Arrival, ...]
 
 
@@ -98,7 +102,9 @@ def deliveries(draw: st.DrawFn, world: World, *, truthful: bool = True) -> Deliv
             clocks[p].raise_to(_promise(draw, left, truthful=truthful))
         marks = tuple(Mark(*p, clocks[p].watermark_us) for p in marked)
         arrivals.append(Arrival(record, late, marks, way.apart))
-    return Delivery(roster, tuple(arrivals))
+    # What an undeclared partition brings below the minimum would be late.
+    declared = roster if truthful else roster[: draw(st.integers(1, len(roster)))]
+    return Delivery(roster, declared, tuple(arrivals))
 
 
 def _of(partition: Partition, sent: Sequence[tuple[Partition, Record]]) -> list[Record]:
@@ -152,8 +158,8 @@ def end_of(delivery: Delivery) -> list[Row]:
 
 
 def begin(world: World, delivery: Delivery) -> Correlator:
-    """A correlator that has heard of no partition."""
-    return Correlator(world.rule_set, dict.fromkeys(delivery.roster, NEVER_US))
+    """A correlator that has heard nothing yet."""
+    return Correlator(world.rule_set, dict.fromkeys(delivery.declared, NEVER_US))
 
 
 def run(world: World, delivery: Delivery, screen: Screen | None = None) -> list[Alert]:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from streams.wire.examples import example_of
 from streams.wire.json_text import DEPTH_LIMIT, FIELD_LIMIT, SIZE_LIMIT, Mistake, read_object
 from streams.wire.records import Record, Refusal, decode_record
+from tests.strategies import FROM_OUTSIDE
 
 RAW = json.dumps(example_of("transfer")).encode()
 
@@ -28,6 +29,21 @@ def beside(member: str) -> bytes:
 
 def nested(levels: int, opening: str = "[") -> str:
     return opening * levels + "0" + {"[": "]", '{"a":': "}"}[opening] * levels
+
+
+@pytest.mark.parametrize("event", FROM_OUTSIDE)
+def test_bytes_are_checked_in_the_contracts_order_for_every_event(event: str) -> None:
+    raw = json.dumps(example_of(event)).encode()
+    wide = ",".join(f'"x{number}":0' for number in range(FIELD_LIMIT + 1))
+    # Each has all the later mistakes too.
+    many = raw[:-1] + b"," + wide.encode() + b"}"
+    twice = many[:-1] + b',"id":"x"}'
+    broken = twice + b"x"
+    deep = broken + b"[" * DEPTH_LIMIT + b"[{"
+    foreign = deep + b"\xff"
+    reasons = ["too_many_fields", "duplicate_key", "not_json", "too_deep", "not_utf8", "too_large"]
+    large = foreign.ljust(SIZE_LIMIT + 1)
+    assert [reason_of(one) for one in (many, twice, broken, deep, foreign, large)] == reasons
 
 
 def test_a_record_has_at_most_64_kib() -> None:
