@@ -11,10 +11,11 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from rules.events import Kind, Value
-from rules.operators import FUNCTIONS, Thresholds, gap_us
+from rules.operators import FUNCTIONS, Thresholds, aggregate, gap_us
 
 __all__ = [
     "Access",
+    "Aggregate",
     "Among",
     "Arithmetic",
     "Call",
@@ -28,6 +29,7 @@ __all__ = [
     "Junction",
     "Negation",
     "Parameter",
+    "Read",
     "Thresholds",
     "Unknown",
     "compile_expression",
@@ -138,8 +140,23 @@ class Gap:
     kind: Kind = Kind.DURATION
 
 
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A number over the events of a set: `count(x)`, or one of its fields' known values.
+
+    `count` of a field counts distinct values; `sum`, `least` and `greatest` of money are one
+    amount per currency. Over no known value the result is unknown; `count(x)` is always known.
+    """
+
+    function: Literal["count", "sum", "least", "greatest"]
+    step: str
+    field: Field | None
+    kind: Kind
+
+
 Expression = (
-    Constant
+    Aggregate
+    | Constant
     | Parameter
     | Field
     | Compare
@@ -153,19 +170,26 @@ Expression = (
 )
 
 
+Read = Field | Parameter | Aggregate | Gap
+"""What a condition looks at and an alert shows the value of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One line under `where`, checked. `text` is as written, with own fields as `step.field`."""
+    """One line under `where` or `having`, checked.
+
+    `text` is as written, with own fields as `step.field`; `reads` is what it looks at, in the
+    order of the text; `steps` are the steps that it names.
+    """
 
     text: str
     expression: Expression
-    reads: tuple[Field | Parameter, ...] = field(init=False)
+    reads: tuple[Read, ...] = field(init=False)
     steps: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         nodes = tuple(walk(self.expression))
-        read = dict.fromkeys(n for n in nodes if isinstance(n, Field))
-        named = {n.step for n in read}
+        named = {n.step for n in nodes if isinstance(n, Field | Aggregate)}
         for node in nodes:
             if isinstance(node, Gap):
                 named |= {node.first, node.second}
@@ -173,13 +197,14 @@ class Condition:
         object.__setattr__(self, "steps", frozenset(named))
 
 
-def _reads(nodes: tuple[Expression, ...]) -> tuple[Field | Parameter, ...]:
-    seen: dict[tuple[str, str], Field | Parameter] = {}
+def _reads(nodes: tuple[Expression, ...]) -> tuple[Read, ...]:
+    seen: dict[object, Read] = {}
     for node in nodes:
-        if isinstance(node, Field):
-            seen.setdefault((node.step, node.name), node)
-        elif isinstance(node, Parameter):
-            seen.setdefault(("", node.name), node)
+        if isinstance(node, Parameter):
+            # By name: one of several currencies cannot be hashed.
+            seen.setdefault(node.name, node)
+        elif isinstance(node, Field | Aggregate | Gap):
+            seen.setdefault(node, node)
     return tuple(seen.values())
 
 
@@ -211,22 +236,32 @@ Access = Callable[[Field], str]
 
 
 def compile_expression(
-    expression: Expression, access: Access, event: Callable[[str], str] = str
+    expression: Expression,
+    access: Access,
+    event: Callable[[str], str] = str,
+    members: Callable[[str], str] = str,
 ) -> Callable[[Any], Any]:
-    """Compile to a function of one argument, `b`; `access` and `event` say what of it is read.
+    """Compile to a function of one argument, `b`; the others say how that is read.
 
-    `event` gives the source for the event that a step binds, which only `Gap` needs.
+    `access` gives the source of a field's value or None, `event` of the event that a step binds,
+    which only `Gap` needs, `members` of the events of a set, which only `Aggregate` needs.
     """
-    emitter = Emitter(access, event)
+    emitter = Emitter(access, event, members)
     return emitter.compile(emitter.emit(expression))
 
 
 class Emitter:
     """Turns nodes into the source of one Python expression that gives a value or None."""
 
-    def __init__(self, access: Access, event: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        event: Callable[[str], str] = str,
+        members: Callable[[str], str] = str,
+    ) -> None:
         self._access = access
         self._event = event
+        self._members = members
         self._temporaries = 0
         self.namespace: dict[str, Any] = {"__builtins__": {}, "functions": FUNCTIONS}
 
@@ -243,14 +278,22 @@ class Emitter:
                 return self._bind(node.value)
             case Field():
                 return self._access(node)
-            case Gap():
-                first, second = self._event(node.first), self._event(node.second)
-                return f"{self._bind(gap_us)}({first}, {second})"
+            case Aggregate() | Gap():
+                return self._emit_of_events(node)
             case Arithmetic():
                 return self._call(f"arithmetic {node.op}", node.left, node.right)
             case Call():
                 return self._call(node.function, *node.arguments, timezone=node.timezone)
         return self._emit_truth(node)
+
+    def _emit_of_events(self, node: Aggregate | Gap) -> str:
+        if isinstance(node, Gap):
+            first, second = self._event(node.first), self._event(node.second)
+            return f"{self._bind(gap_us)}({first}, {second})"
+        field = None if node.field is None else node.field.name
+        of_money = node.kind is Kind.MONEY
+        compute = self._bind(aggregate(node.function, of_money=of_money))
+        return f"{compute}({self._members(node.step)}, {field!r})"
 
     def _emit_truth(self, node: Compare | Among | Unknown | Junction | Negation) -> str:
         match node:

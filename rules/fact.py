@@ -34,7 +34,7 @@ class Event:
     `data` is the normal form of the record's fields (pseudonymised), `fields` what conditions
     see of it: derived fields included, unknown ones absent. All `*_us` are microseconds since
     the epoch. `open` is true of an interval whose end is not known yet; `late` if every copy of
-    the record was late.
+    the record was late; `gone` of an alert that was withdrawn, or no longer names the key.
     """
 
     identity: Identity
@@ -47,6 +47,7 @@ class Event:
     late: bool
     data: Mapping[str, Scalar]
     fields: Mapping[str, Value]
+    gone: bool = False
 
     @property
     def place(self) -> Place:

@@ -1,12 +1,14 @@
 """What is remembered under one key: the events, and in order those that each step could bind."""
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator
 
 from rules.fact import Event, Identity, Place
+from rules.moment import MINUTE_US
 
 StepKey = tuple[int, int]
-"""A step of a rule: the rule's and the step's index."""
+"""A part of a rule: the rule's number and the part's place."""
 
 
 class History:
@@ -15,10 +17,11 @@ class History:
     The candidates of a step are the events that fulfil its own conditions, ordered by place.
     """
 
-    __slots__ = ("_candidates", "_events")
+    __slots__ = ("_by_type", "_candidates", "_events")
 
     def __init__(self) -> None:
         self._events: dict[Identity, Event] = {}
+        self._by_type: dict[str, list[Place]] = {}
         self._candidates: dict[StepKey, list[Place]] = {}
 
     def __len__(self) -> int:
@@ -30,7 +33,14 @@ class History:
 
     def put(self, event: Event) -> None:
         """Remember an event, in place of what was known of it before."""
+        if event.identity not in self._events:
+            insort(self._by_type.setdefault(event.identity.type, []), event.place)
         self._events[event.identity] = event
+
+    def least_beyond(self, cap: int, event_type: str) -> Event | None:
+        """Return the least event of a type, if more than `cap` of it are remembered."""
+        places = self._by_type[event_type]
+        return self._events[Identity(*places[0][1:])] if len(places) > cap else None
 
     def mark_candidate(self, step: StepKey, event: Event, *, fits: bool) -> bool:
         """Note whether an event fits a step; tell whether it did before or does now."""
@@ -56,10 +66,34 @@ class History:
     def forget(self, identity: Identity) -> None:
         """Drop an event and all notes of it."""
         event = self._events.pop(identity)
-        for places in self._candidates.values():
+        for places in (self._by_type[identity.type], *self._candidates.values()):
             at = _find(places, event.place)
             if at >= 0:
                 del places[at]
+
+
+class FirstRows:
+    """Which row of the log a rebuild must begin at: that of the oldest event still needed.
+
+    An event needs its first row until its time to be forgotten. A later row that is needed no
+    longer than an earlier one can never decide, so what is kept rises in both; times are rounded
+    up to whole minutes, which bounds it by the horizon, not by the number of events.
+    """
+
+    def __init__(self) -> None:
+        self._rows: deque[tuple[int, int]] = deque()
+
+    def note(self, row: int, needed_until_us: int) -> None:
+        """Note an event's first row; rows must be noted in ascending order."""
+        until_us = -(-needed_until_us // MINUTE_US) * MINUTE_US
+        if not self._rows or self._rows[-1][1] < until_us:
+            self._rows.append((row, until_us))
+
+    def oldest(self, minimum_us: int) -> int | None:
+        """Return the first row that is still needed at this minimum of the watermarks."""
+        while self._rows and self._rows[0][1] < minimum_us:
+            self._rows.popleft()
+        return self._rows[0][0] if self._rows else None
 
 
 def _find(places: list[Place], place: Place) -> int:

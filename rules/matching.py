@@ -1,112 +1,272 @@
 """Which choice of events, one for each step, fulfils a rule at an anchor."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rules.condition import Condition, Field, compile_expression
+from rules.condition import Expression, Field, compile_expression, gap_us
+from rules.events import Kind
 from rules.fact import Event
 from rules.history import History
-from rules.rule import Rule
+from rules.rule import Rule, Step
 
 Judge = Callable[[Any], bool | None]
 
-Binding = tuple[Event, ...]
-"""One event for each step, in file order."""
+Bound = Event | tuple[Event, ...] | None
+"""What one part of a rule binds: an event, the members of a set in order of place, or nothing."""
+
+Piece = str | tuple[Callable[[Any], Any], Kind]
+"""A part of a message: words, or what computes a value, with its kind."""
+
+MAX_TRIED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The reported binding of a rule at an anchor: what each part binds, and the score.
+
+    `unless` parts bind nothing, and so does evidence that is not there.
+    """
+
+    anchor: Event
+    bound: tuple[Bound, ...]
+    score: int
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """Yield every event that the match rests on, with the place of its part."""
+        for part, bound in enumerate(self.bound):
+            for event in () if bound is None else bound if isinstance(bound, tuple) else (bound,):
+                yield part, event
+
+
+class _Search:
+    """One search: what is chosen so far, the best match yet, and how much has been tried.
+
+    `chosen` has a place for each part and one more, at the end, for the anchor: a set that is
+    the anchor stands for all its members in its own place, and for the latest at the end.
+    """
+
+    def __init__(self, history: History, anchor: Event, parts: int) -> None:
+        self.history = history
+        self.anchor = anchor
+        self.chosen: list[Any] = [None] * parts + [anchor]
+        self.best: Match | None = None
+        self.tried = 0
+
+    @property
+    def is_capped(self) -> bool:
+        return self.tried >= MAX_TRIED
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A rule made ready: its conditions compiled, each check at the step that completes it."""
+    """A rule made ready: its conditions compiled, each check where it can first be judged.
+
+    Attributes:
+        number: Tells the rule from the others of its set.
+        own: For each part and event type, the conditions that such an event alone decides.
+        checks: For each part, the relations and joint conditions to judge once its event is
+            chosen: of a single step those that it completes, of any other part its own.
+        having: For each part, the conditions over its set.
+        single: The places of the steps that bind one event; `sets` of those that bind a set.
+    """
 
     number: int
     rule: Rule
-    own: tuple[tuple[Judge, ...], ...]
+    own: tuple[Mapping[str, tuple[Judge, ...]], ...]
     checks: tuple[tuple[Judge, ...], ...]
+    having: tuple[tuple[Judge, ...], ...]
+    anchor: int
+    single: tuple[int, ...]
+    sets: tuple[int, ...]
+    message: tuple[Piece, ...]
 
-    @property
-    def anchor(self) -> int:
-        """The anchor's place among the steps."""
-        return self.rule.index[self.rule.anchor]
+    def fits(self, part: int, event: Event) -> bool:
+        """Tell whether an event fulfils the conditions of a part that it alone decides."""
+        if event.gone:
+            return False
+        return all(judge(event) is True for judge in self.own[part][event.identity.type])
 
-    def fits(self, step: int, event: Event) -> bool:
-        """Tell whether an event fulfils the conditions of a step that it alone decides."""
-        return all(judge(event) is True for judge in self.own[step])
+    def match(self, history: History, anchor: Event) -> tuple[Match | None, bool]:
+        """Return the holding binding with this anchor that has the highest score, or None.
 
-    def match(self, history: History, anchor: Event) -> Binding | None:
-        """Return the greatest holding binding with this anchor, or None.
-
-        Bindings are compared step by step in file order, each step by its event's place: the
-        search goes through them from the greatest down, so the first that holds is the answer.
+        Ties go to the greatest binding, compared step by step in file order, each step by its
+        event's place: the search goes through them from the greatest down, so of equal scores
+        the first that holds is the answer. The second value tells whether the search was cut
+        short because it had tried `MAX_TRIED` choices.
         """
-        chosen: list[Event | None] = [None] * len(self.rule.steps)
-        chosen[self.anchor] = anchor
-        return (
-            self._extend(history, anchor, chosen, 0) if self._hold(self.anchor, chosen) else None
+        search = _Search(history, anchor, len(self.rule.parts))
+        if self.anchor not in self.single:
+            self._extend(search, 0)
+        else:
+            search.chosen[self.anchor] = anchor
+            if self._hold(self.anchor, search.chosen):
+                self._extend(search, 0)
+        return search.best, search.is_capped
+
+    def _extend(self, search: _Search, at: int) -> None:
+        """Choose an event for each single step that is left, the greatest first."""
+        if at == len(self.single):
+            self._complete(search)
+            return
+        step = self.single[at]
+        if step == self.anchor:
+            self._extend(search, at + 1)
+            return
+        for event in self._candidates(search, step):
+            if search.is_capped or self._is_settled(search):
+                break
+            if any(event is other for other in search.chosen):
+                continue
+            search.tried += 1
+            search.chosen[step] = event
+            if self._hold(step, search.chosen):
+                self._extend(search, at + 1)
+            search.chosen[step] = None
+
+    def _candidates(self, search: _Search, part: int) -> Iterator[Event]:
+        least_us, greatest_us = self.rule.span.ranges[self.rule.parts[part].name]
+        start_us = search.anchor.start_us
+        return search.history.greatest_first(
+            (self.number, part), start_us + least_us, start_us + greatest_us
         )
 
-    def _extend(
-        self, history: History, anchor: Event, chosen: list[Event | None], step: int
-    ) -> Binding | None:
-        if step == len(chosen):
-            return tuple(event for event in chosen if event is not None)
-        if step == self.anchor:
-            return self._extend(history, anchor, chosen, step + 1)
-        least_us, greatest_us = self.rule.span.ranges[self.rule.steps[step].name]
-        for event in history.greatest_first(
-            (self.number, step), anchor.start_us + least_us, anchor.start_us + greatest_us
-        ):
-            if any(other is event for other in chosen):
-                continue
-            chosen[step] = event
-            if self._hold(step, chosen):
-                binding = self._extend(history, anchor, chosen, step + 1)
-                if binding is not None:
-                    return binding
-            chosen[step] = None
-        return None
+    def _hold(self, part: int, chosen: Sequence[Any]) -> bool:
+        return all(judge(chosen) is True for judge in self.checks[part])
 
-    def _hold(self, step: int, chosen: Sequence[Event | None]) -> bool:
-        return all(judge(chosen) is True for judge in self.checks[step])
+    def _is_settled(self, search: _Search) -> bool:
+        most = self.rule.base + sum(part.weight for part in self.rule.evidence)
+        return search.best is not None and search.best.score == most
+
+    def _complete(self, search: _Search) -> None:
+        """Judge sets, `unless` and evidence for the events chosen; keep the better match."""
+        chosen = list(search.chosen)
+        if not self._has_sets(search, chosen):
+            return
+        first = len(self.rule.steps)
+        evidence = first + len(self.rule.unless)
+        if any(self._is_there(search, part, chosen) for part in range(first, evidence)):
+            return
+        score = self.rule.base
+        for part in range(evidence, len(self.rule.parts)):
+            if self._is_there(search, part, chosen):
+                score += self.rule.parts[part].weight
+            else:
+                chosen[part] = None
+        if search.best is None or score > search.best.score:
+            search.best = Match(search.anchor, tuple(chosen[:-1]), score)
+
+    def _has_sets(self, search: _Search, chosen: list[Any]) -> bool:
+        for part in self.sets:
+            chosen[part] = self._members(search, part, chosen)
+            if not (chosen[part] or self.rule.parts[part].having):
+                return False
+            if part == self.anchor and not any(e is search.anchor for e in chosen[part]):
+                return False
+        return all(judge(chosen) is True for part in self.sets for judge in self.having[part])
+
+    def _is_there(self, search: _Search, part: int, chosen: list[Any]) -> bool:
+        """Tell whether an `unless` or an evidence is satisfied, and bind it to what does so."""
+        if not self.rule.parts[part].each:
+            chosen[part] = next(self._fitting(search, part, chosen), None)
+            return chosen[part] is not None
+        chosen[part] = self._members(search, part, chosen)
+        if self.having[part]:
+            return all(judge(chosen) is True for judge in self.having[part])
+        return bool(chosen[part])
+
+    def _members(self, search: _Search, part: int, chosen: list[Any]) -> tuple[Event, ...]:
+        return tuple(self._fitting(search, part, chosen))[::-1]
+
+    def _fitting(self, search: _Search, part: int, chosen: list[Any]) -> Iterator[Event]:
+        """Yield what fits a set, an `unless` or an evidence, the greatest first."""
+        taken = [search.chosen[step] for step in self.single]
+        for event in self._candidates(search, part):
+            if any(event is other for other in taken):
+                continue
+            if part == self.anchor and not self._precedes(event, search.anchor):
+                continue
+            chosen[part] = event
+            if self._hold(part, chosen):
+                yield event
+
+    def _precedes(self, event: Event, anchor: Event) -> bool:
+        window_us = self.rule.parts[self.anchor].window_us
+        if event.start_us > anchor.start_us:
+            return False
+        return window_us is None or gap_us(event, anchor) <= window_us
 
 
 def make_plan(number: int, rule: Rule) -> Plan:
     """Compile a rule; `number` tells it from the other rules of its set."""
-    own = tuple(
-        tuple(compile_expression(c.expression, _of_event) for c in step.own) for step in rule.steps
+    single = tuple(n for n, step in enumerate(rule.steps) if not step.each)
+    return Plan(
+        number=number,
+        rule=rule,
+        own=tuple(_own(step) for step in rule.parts),
+        checks=_place_checks(rule, single),
+        having=tuple(
+            tuple(_compile_in(rule, c.expression) for c in step.having) for step in rule.parts
+        ),
+        anchor=rule.index[rule.anchor],
+        single=single,
+        sets=tuple(n for n, step in enumerate(rule.steps) if step.each),
+        message=tuple(
+            piece if isinstance(piece, str) else (_compile_in(rule, piece), piece.kind)
+            for piece in (() if rule.message is None else rule.message.pieces)
+        ),
     )
-    return Plan(number, rule, own, _place_checks(rule))
 
 
-def _of_event(field: Field) -> str:
-    return f"b.fields.get({field.name!r})"
+def _own(step: Step) -> Mapping[str, tuple[Judge, ...]]:
+    return {
+        event: tuple(compile_expression(c.expression, _of_event) for c in conditions)
+        for event, conditions in step.own.items()
+    }
 
 
-def _place_checks(rule: Rule) -> tuple[tuple[Judge, ...], ...]:
-    """Put each relation and joint condition at the first step with which all it names is bound."""
-    waiting: list[tuple[frozenset[str], Judge]] = []
-    for step in rule.steps:
-        for relation in step.relations:
-            pair = (rule.index[step.name], rule.index[relation.other])
-            names = frozenset((step.name, relation.other))
-            waiting.append((names, _relation_judge(relation.holds, *pair)))
-        waiting += [(c.steps, _joint_judge(rule, c)) for c in step.joint]
-    checks: dict[str, tuple[Judge, ...]] = {}
-    bound: set[str] = set()
-    for name in (rule.anchor, *(s.name for s in rule.steps if s.name != rule.anchor)):
-        bound.add(name)
-        checks[name] = tuple(judge for names, judge in waiting if names <= bound)
+def _of_event(read: Field) -> str:
+    return f"b.fields.get({read.name!r})"
+
+
+def _place_checks(rule: Rule, single: Sequence[int]) -> tuple[tuple[Judge, ...], ...]:
+    """Put each check of a single step where the last event that it names is chosen."""
+    checks = [_checks(rule, step) for step in rule.parts]
+    placed: list[tuple[Judge, ...]] = [tuple(j for _, j in of_part) for of_part in checks]
+    waiting = [check for n in single for check in checks[n]]
+    anchor = rule.index[rule.anchor]
+    bound = {rule.anchor}
+    for n in sorted(single, key=lambda n: (n != anchor, n)):
+        bound.add(rule.parts[n].name)
+        placed[n] = tuple(judge for names, judge in waiting if names <= bound)
         waiting = [(names, judge) for names, judge in waiting if not names <= bound]
-    return tuple(checks[step.name] for step in rule.steps)
+    return tuple(placed)
 
 
-def _relation_judge(holds: Callable[[Event, Event], bool], step: int, other: int) -> Judge:
+def _checks(rule: Rule, step: Step) -> list[tuple[frozenset[str], Judge]]:
+    """Return the step's relations and joint conditions, each with the steps that it names."""
+    found = []
+    for relation in step.relations:
+        pair = (rule.index[step.name], _place_of(rule, relation.other))
+        names = frozenset((step.name, relation.other))
+        found.append((names, _relation(relation.holds, *pair)))
+    return found + [(c.steps, _compile_in(rule, c.expression)) for c in step.joint]
+
+
+def _relation(holds: Callable[[Event, Event], bool], step: int, other: int) -> Judge:
     return lambda chosen: holds(chosen[step], chosen[other])
 
 
-def _joint_judge(rule: Rule, condition: Condition) -> Judge:
+def _compile_in(rule: Rule, expression: Expression) -> Callable[[Any], Any]:
+    """Compile to a function of what the parts of a rule bind, with the anchor's event last."""
     return compile_expression(
-        condition.expression,
-        lambda field: f"b[{rule.index[field.step]}].fields.get({field.name!r})",
+        expression,
+        lambda read: f"b[{rule.index[read.step]}].fields.get({read.name!r})",
+        lambda step: f"b[{_place_of(rule, step)}]",
         lambda step: f"b[{rule.index[step]}]",
     )
+
+
+def _place_of(rule: Rule, step: str) -> int:
+    """Return where the event of a step is chosen; the anchor's stands at the end as well."""
+    return len(rule.parts) if step == rule.anchor else rule.index[step]

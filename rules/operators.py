@@ -5,7 +5,7 @@ for each currency; of two amounts in different currencies nothing is known.
 """
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from rules.money import Money
 
 Thresholds = Mapping[str, Decimal]
-"""Money as a parameter gives it: one amount per currency; another currency is unknown."""
+"""One amount per currency, as a parameter or a sum gives it; another currency is unknown."""
 
 _Amount = Money | Thresholds
 _Number = int | Decimal
@@ -40,26 +40,35 @@ def _compare_money(op: str) -> Callable[[_Amount | None, _Amount | None], bool |
     compare = _COMPARE[op]
 
     def judge(left: _Amount | None, right: _Amount | None) -> bool | None:
-        amounts = _in_one_currency(left, right)
-        return None if amounts is None else bool(compare(*amounts[:2]))
+        found = {bool(compare(first, second)) for first, second, _ in _by_currency(left, right)}
+        # True in one of the currencies is enough, else false in one.
+        return True if True in found else False if found else None
 
     return judge
+
+
+def _by_currency(
+    left: _Amount | None, right: _Amount | None
+) -> Iterator[tuple[Decimal, Decimal, str]]:
+    """Yield the two amounts of each currency in which both are known."""
+    if left is None or right is None:
+        return
+    first, second = _amounts(left), _amounts(right)
+    for currency in first:
+        if currency in second:
+            yield first[currency], second[currency], currency
+
+
+def _amounts(value: _Amount) -> Thresholds:
+    return {value.currency: value.amount} if isinstance(value, Money) else value
 
 
 def _in_one_currency(
     left: _Amount | None, right: _Amount | None
 ) -> tuple[Decimal, Decimal, str] | None:
-    """Return the two amounts and their currency if it is one and the same."""
-    currencies = {side.currency for side in (left, right) if isinstance(side, Money)}
-    if left is None or right is None or len(currencies) != 1:
-        return None
-    (currency,) = currencies
-    first, second = _amount(left, currency), _amount(right, currency)
-    return None if first is None or second is None else (first, second, currency)
-
-
-def _amount(value: _Amount, currency: str) -> Decimal | None:
-    return value.amount if isinstance(value, Money) else value.get(currency)
+    """Return the two amounts and their currency if they have exactly one in common."""
+    common = list(_by_currency(left, right))
+    return common[0] if len(common) == 1 else None
 
 
 def _arithmetic(op: str) -> Callable[[Any, Any], Any]:
@@ -112,10 +121,10 @@ def _scaled(op: str, amount: _Amount, factor: _Number) -> _Amount | None:
 
 def _of_amounts(op: str, left: _Amount, right: _Amount) -> _Amount | None:
     combine = operator.add if op == "+" else operator.sub
-    if not isinstance(left, Money) and not isinstance(right, Money):
-        return {c: combine(amount, right[c]) for c, amount in left.items() if c in right}
-    amounts = _in_one_currency(left, right)
-    return None if amounts is None else Money(combine(*amounts[:2]), amounts[2])
+    results = {c: combine(first, second) for first, second, c in _by_currency(left, right)}
+    if isinstance(left, Money) or isinstance(right, Money):
+        return next((Money(amount, c) for c, amount in results.items()), None)
+    return results or None
 
 
 def _local(moment_us: int, zone: ZoneInfo) -> datetime:
@@ -142,6 +151,54 @@ def _ratio(part: _Amount | None, whole: _Amount | None) -> Decimal | None:
 def _number(money: _Amount | None) -> Decimal | None:
     # An amount for each currency is no single number.
     return money.amount if isinstance(money, Money) else None
+
+
+def _known(members: Iterable[Any], field: str) -> list[Any]:
+    return [value for m in members if (value := m.fields.get(field)) is not None]
+
+
+def _count(members: Sequence[Any], field: str | None) -> int | None:
+    if field is None:
+        return len(members)
+    return len(set(_known(members, field))) or None
+
+
+def _over(choose: Callable[[list[Any]], Any]) -> Callable[[Sequence[Any], str], Any]:
+    def compute(members: Sequence[Any], field: str) -> Any:  # noqa: ANN401 - the field's kind
+        known = _known(members, field)
+        return choose(known) if known else None
+
+    return compute
+
+
+def _over_money(
+    choose: Callable[[list[Decimal]], Decimal],
+) -> Callable[[Sequence[Any], str], Thresholds | None]:
+    def compute(members: Sequence[Any], field: str) -> Thresholds | None:
+        amounts: dict[str, list[Decimal]] = {}
+        for money in _known(members, field):
+            amounts.setdefault(money.currency, []).append(money.amount)
+        return {c: choose(amounts[c]) for c in sorted(amounts)} or None
+
+    return compute
+
+
+_AGGREGATES: Final[Mapping[str, Callable[..., Any]]] = {
+    "count": _count,
+    "sum": _over(sum),
+    "least": _over(min),
+    "greatest": _over(max),
+}
+_OF_MONEY: Final[Mapping[str, Callable[..., Any]]] = {
+    "sum": _over_money(lambda amounts: sum(amounts, Decimal(0))),
+    "least": _over_money(min),
+    "greatest": _over_money(max),
+}
+
+
+def aggregate(function: str, *, of_money: bool) -> Callable[[Sequence[Any], str | None], Any]:
+    """Return the function of a set's events and a field's name that `having` calls by name."""
+    return (_OF_MONEY if of_money else _AGGREGATES)[function]
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {

@@ -8,7 +8,7 @@ paths"; Floyd and Warshall's algorithm, since rules have a handful of steps).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rules.condition import gap_us
@@ -56,9 +56,10 @@ class Relation:
 class Span:
     """How far the events of a match can lie from each other, in microseconds.
 
-    `ranges` gives for each step the least and greatest start relative to the anchor's start;
-    `reach_us` is the greatest distance of any two starts, `forward_us` the greatest distance
-    after the anchor's start (at least 0), `settle_us` the greatest settle of the types read.
+    `ranges` gives for each step the least and greatest start relative to the anchor's start (of
+    the set that is the anchor: that of its members); `reach_us` is the greatest distance of any
+    two starts, `forward_us` the greatest distance after the anchor's start (at least 0),
+    `settle_us` the greatest settle of the types read.
     """
 
     ranges: Mapping[str, tuple[int, int]]
@@ -67,39 +68,67 @@ class Span:
     settle_us: int
 
 
-def span_of(
-    steps: Sequence[tuple[str, str, Sequence[Relation]]], anchor: str, timing: Timing
-) -> Span:
-    """Return the span of steps given as (name, event type, relations).
+@dataclass(frozen=True)
+class Reading:
+    """A step as far as the span needs it: what it can bind and how that lies to other steps."""
+
+    name: str
+    events: tuple[str, ...]
+    relations: Sequence[Relation] = ()
+    each: bool = False
+    window_us: int | None = None
+
+    def longest_us(self, timing: Timing) -> int:
+        """Return the longest that an event of this step counts as, in microseconds."""
+        return max(timing.settle(e) if EVENTS[e].interval else 0 for e in self.events)
+
+
+def span_of(readings: Sequence[Reading], anchor: str, timing: Timing) -> Span:
+    """Return the span of a rule's steps, `unless` and evidence included.
 
     Raises:
-        ValueError: some step is tied to the anchor by no chain of relations.
+        ValueError: some step is tied to the anchor by no chain of relations; it names the step.
     """
-    types = {name: event for name, event, _ in steps}
-    longest = {name: _longest_us(event, timing) for name, event in types.items()}
+    longest = {reading.name: reading.longest_us(timing) for reading in readings}
+    members = next((_members(r) for r in readings if r.name == anchor and r.each), None)
+    names = [*longest, *([] if members is None else [members.name])]
     upper: dict[tuple[str, str], float] = {
-        (a, b): 0 if a == b else math.inf for a in types for b in types
+        (a, b): 0 if a == b else math.inf for a in names for b in names
     }
-    for name, _, relations in steps:
-        for relation in relations:
-            least, greatest = relation.bounds(longest[name], longest[relation.other])
-            upper[relation.other, name] = min(upper[relation.other, name], greatest)
-            upper[name, relation.other] = min(upper[name, relation.other], -least)
-    _shorten(upper, list(types))
-    for name in types:
+    if members is not None:
+        # The anchor is one event; what else its set holds starts no later.
+        longest[members.name] = longest[anchor]
+        upper[anchor, members.name] = 0
+        if members.window_us is not None:
+            upper[members.name, anchor] = members.window_us + longest[anchor]
+    for reading in (*readings, *([] if members is None else [members])):
+        for relation in reading.relations:
+            least, greatest = relation.bounds(longest[reading.name], longest[relation.other])
+            forth, back = (relation.other, reading.name), (reading.name, relation.other)
+            upper[forth] = min(upper[forth], greatest)
+            upper[back] = min(upper[back], -least)
+    _shorten(upper, names)
+    for name in names:
         if math.inf in (upper[anchor, name], upper[name, anchor]):
             raise ValueError(name)
-    ranges = {name: (int(-upper[name, anchor]), int(upper[anchor, name])) for name in types}
+    ranges = {name: (int(-upper[name, anchor]), int(upper[anchor, name])) for name in names}
+    if members is not None:
+        ranges[anchor] = ranges.pop(members.name)
     return Span(
         ranges=ranges,
         reach_us=int(max(upper.values())),
         forward_us=max(0, *(high for _, high in ranges.values())),
-        settle_us=max(timing.settle(event) for event in types.values()),
+        settle_us=max(_settle_us(event, timing) for r in readings for event in r.events),
     )
 
 
-def _longest_us(event: str, timing: Timing) -> int:
-    return timing.settle(event) if EVENTS[event].interval else 0
+def _members(anchor: Reading) -> Reading:
+    return replace(anchor, name=f"members of {anchor.name}")
+
+
+def _settle_us(event: str, timing: Timing) -> int:
+    # An alert is what ringfence itself says; nobody sends records of it later.
+    return 0 if event == "alert" else timing.settle(event)
 
 
 def _shorten(upper: dict[tuple[str, str], float], names: list[str]) -> None:

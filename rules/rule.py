@@ -11,26 +11,58 @@ from rules.reach import Relation, Span
 By = Literal["person", "payee", "caller", "meeting", "area"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
 Action = Literal["none", "warn", "review", "hold", "block", "recall"]
+Raise = Literal["at_once", "when_final"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One type of event that a step can bind, and what must be true of such an event alone."""
+
+    event: str
+    where: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
 class Step:
-    """One event of a pattern: its type, what must be true of it, how it lies to other steps."""
+    """One part of a pattern: an event, or the set of all events, that fits.
+
+    Attributes:
+        name: What conditions call it.
+        options: The types it can bind; more than one only for `either`.
+        where: Conditions on whichever event it is, and on earlier steps' events.
+        relations: How each of its events lies to earlier steps' events.
+        each: Whether it binds the set of all events that fit.
+        having: Of a set: conditions over the set; without any it must have a member.
+        window_us: Of the set that is the anchor: how far before the anchor its members can lie
+            (the gap), in microseconds; None for every other step.
+        weight: Of evidence: what it adds to the score.
+    """
 
     name: str
-    event: str
+    options: tuple[Option, ...]
     where: tuple[Condition, ...] = ()
     relations: tuple[Relation, ...] = ()
+    each: bool = False
+    having: tuple[Condition, ...] = ()
+    window_us: int | None = None
+    weight: int = 0
 
     @cached_property
-    def own(self) -> tuple[Condition, ...]:
-        """The conditions that this step's event alone decides."""
-        return tuple(c for c in self.where if c.steps <= {self.name})
+    def own(self) -> Mapping[str, tuple[Condition, ...]]:
+        """For each type it can bind, the conditions that such an event alone decides."""
+        alone = tuple(c for c in self.where if c.steps <= {self.name})
+        return {option.event: option.where + alone for option in self.options}
 
     @cached_property
     def joint(self) -> tuple[Condition, ...]:
-        """The conditions that name an earlier step too."""
+        """The conditions that name another step too."""
         return tuple(c for c in self.where if not c.steps <= {self.name})
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All its conditions, in the order of the file."""
+        of_options = tuple(c for option in self.options for c in option.where)
+        return of_options + self.where + self.having
 
 
 @dataclass(frozen=True)
@@ -53,8 +85,14 @@ class Message:
 class Rule:
     """A checked rule with its effective parameters.
 
-    `digest` is the SHA-256 of all that can change what it raises; `anchor` the name of the step
-    that its alerts are about; `span` how far its events can lie from each other.
+    Attributes:
+        anchor: The name of the step that its alerts are about.
+        unless: Steps that no binding may satisfy.
+        evidence: Steps that add to the score of a binding.
+        digest: SHA-256 of all that can change what it raises.
+        span: How far its events can lie from each other.
+        settles_after_us: What a rule that reads alerts waits beyond its own span, since those
+            alerts may still change: the greatest forward + settle of the rules read; else 0.
     """
 
     id: str
@@ -73,11 +111,30 @@ class Rule:
     message: Message | None
     digest: str
     span: Span
+    unless: tuple[Step, ...] = ()
+    evidence: tuple[Step, ...] = ()
+    raises: Raise = "at_once"
+    settles_after_us: int = 0
+
+    @cached_property
+    def parts(self) -> tuple[Step, ...]:
+        """Steps, then `unless`, then evidence: every step that reads events."""
+        return self.steps + self.unless + self.evidence
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Each step's place in file order, by name."""
-        return {step.name: n for n, step in enumerate(self.steps)}
+        """The place of each part, by name."""
+        return {step.name: n for n, step in enumerate(self.parts)}
+
+    @property
+    def reads_alerts(self) -> bool:
+        """Whether it belongs to the second stage: some step of it reads alerts."""
+        return any(option.event == "alert" for step in self.parts for option in step.options)
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether it only feeds other rules: no band of it asks for anything."""
+        return all((b.severity, b.action) == ("info", "none") for b in self.bands)
 
     @property
     def keep_us(self) -> int:
@@ -86,7 +143,8 @@ class Rule:
 
     def settles_at(self, anchor_start_us: int) -> int:
         """Return the moment that all watermarks must pass before an anchor's alert is final."""
-        return anchor_start_us + self.span.forward_us + self.span.settle_us
+        own_us = self.span.forward_us + self.span.settle_us
+        return anchor_start_us + own_us + self.settles_after_us
 
     def band(self, score: int) -> Band:
         """Return the highest band that a score reaches."""
@@ -98,3 +156,13 @@ class RuleSet:
     """All rules of one folder, by id in ascending order."""
 
     rules: tuple[Rule, ...]
+
+    @cached_property
+    def first_stage(self) -> "RuleSet":
+        """The rules that read outside events only."""
+        return RuleSet(tuple(r for r in self.rules if not r.reads_alerts))
+
+    @cached_property
+    def second_stage(self) -> "RuleSet":
+        """The rules that read the alerts of the first stage."""
+        return RuleSet(tuple(r for r in self.rules if r.reads_alerts))

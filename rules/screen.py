@@ -8,9 +8,9 @@ event has is not known yet, so both count as undetermined here, also under `is N
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from rules.condition import Condition, Emitter, Expression, Field, Unknown, walk
+from rules.condition import Aggregate, Condition, Emitter, Expression, Field, Unknown, walk
 from rules.events import EVENTS, Kind, Value
-from rules.rule import By, RuleSet, Step
+from rules.rule import By, RuleSet
 
 Keeps = Callable[[Mapping[str, Value]], bool]
 
@@ -19,13 +19,15 @@ class Screen:
     """Compiled from a rule set: one function per event type and kind of key."""
 
     def __init__(self, rule_set: RuleSet) -> None:
-        steps: dict[str, dict[By, list[Step]]] = defaultdict(lambda: defaultdict(list))
+        wanted: dict[str, dict[By, list[tuple[Condition, ...]]]] = {}
         for rule in rule_set.rules:
-            for step in rule.steps:
-                steps[step.event][rule.by].append(step)
+            for part in rule.parts:
+                for event, conditions in part.own.items():
+                    by_key = wanted.setdefault(event, {})
+                    by_key.setdefault(rule.by, []).append(conditions)
         self._keeps: dict[str, tuple[tuple[By, Keeps], ...]] = {
-            event: tuple((by, _compile(group)) for by, group in by_key.items())
-            for event, by_key in steps.items()
+            event: tuple((by, _compile(alternatives)) for by, alternatives in by_key.items())
+            for event, by_key in wanted.items()
         }
 
     def keys(self, event_type: str, fields: Mapping[str, Value]) -> tuple[By, ...]:
@@ -33,21 +35,20 @@ class Screen:
         return tuple(by for by, keeps in self._keeps.get(event_type, ()) if keeps(fields))
 
 
-def _compile(steps: list[Step]) -> Keeps:
-    emitter = _ScreenEmitter(lambda field: f"b.get({field.name!r})", str)
-    alternatives = [_possible(emitter, step) for step in steps]
-    return emitter.compile(" or ".join(dict.fromkeys(alternatives)))
+def _compile(alternatives: list[tuple[Condition, ...]]) -> Keeps:
+    emitter = _ScreenEmitter(lambda field: f"b.get({field.name!r})")
+    possible = [_possible(emitter, conditions) for conditions in alternatives]
+    return emitter.compile(" or ".join(dict.fromkeys(possible)))
 
 
-def _possible(emitter: "_ScreenEmitter", step: Step) -> str:
-    """Return source that is true unless one of the step's own conditions is known to be false."""
-    refuted = [f"{emitter.emit(c.expression)} is False" for c in step.own if _fixed(c, step)]
+def _possible(emitter: "_ScreenEmitter", own: tuple[Condition, ...]) -> str:
+    """Return source that is true unless one of a step's own conditions is known to be false."""
+    refuted = [f"{emitter.emit(c.expression)} is False" for c in own if _may_be_refuted(c)]
     return f"not ({' or '.join(refuted)})" if refuted else "True"
 
 
-def _fixed(condition: Condition, step: Step) -> bool:
-    reads = [r for r in condition.reads if isinstance(r, Field)]
-    return any(_determined(r) for r in reads if r.step == step.name)
+def _may_be_refuted(condition: Condition) -> bool:
+    return any(isinstance(read, Field) and _determined(read) for read in condition.reads)
 
 
 def _determined(field: Field) -> bool:
@@ -73,15 +74,20 @@ def looked_at(rule_set: RuleSet) -> Mapping[str, frozenset[str]]:
     """Return for each event type the own fields that conditions need, derived ones resolved."""
     found: dict[str, set[str]] = defaultdict(set)
     for rule in rule_set.rules:
-        types = {step.name: step.event for step in rule.steps}
-        reads = (read for step in rule.steps for c in step.where for read in c.reads)
+        types = {part.name: [option.event for option in part.options] for part in rule.parts}
+        reads = (read for part in rule.parts for c in part.conditions for read in c.reads)
         for read in reads:
-            if isinstance(read, Field):
-                found[types[read.step]] |= _own_fields(types[read.step], read.name)
+            field = read.field if isinstance(read, Aggregate) else read
+            if isinstance(field, Field):
+                for event in types[field.step]:
+                    found[event] |= _own_fields(event, field.name)
     return {event: frozenset(names) for event, names in found.items()}
 
 
 def _own_fields(event: str, name: str) -> set[str]:
-    spec = EVENTS[event].fields[name]
+    # Of `either`, a condition of one entry may look at what the other types do not have.
+    spec = EVENTS[event].fields.get(name)
+    if spec is None:
+        return set()
     needs = set(spec.needs) if spec.derived else {name}
     return needs if spec.currency is None else needs | {spec.currency}

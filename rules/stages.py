@@ -1,0 +1,108 @@
+"""Both stages of a rule set: rules on outside events, and rules on the alerts of those."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rules.alert import Alert
+from rules.engine import MAX_HISTORY, Correlator
+from rules.events import EVENTS, KEYS, Scalar, values_of
+from rules.fact import Event, Fact, Identity, Mark, key_of
+from rules.rule import RuleSet
+from rules.screen import Screen
+from rules.watermark import END_US, NEVER_US, Partition
+
+SOURCE = "ringfence"
+"""The source of every alert."""
+
+_FIRST: Partition = ("alerts", 0)
+
+
+class Engine:
+    """The whole engine of a rule set in one partition: what a replay runs."""
+
+    def __init__(
+        self,
+        rule_set: RuleSet,
+        watermarks: Mapping[Partition, int],
+        *,
+        max_history: int = MAX_HISTORY,
+    ) -> None:
+        """Begin with nothing remembered; see `rules.engine.Correlator`."""
+        self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
+        self._second = rule_set.second_stage
+        self._claims = Claims(self._second)
+        roster = {_FIRST: self._passed_on(self.first.watermarks.minimum_us)}
+        self.second = Correlator(self._second, roster, max_history=max_history)
+
+    def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
+        """Take in one step's rows and return the alert records of both stages it causes."""
+        raised = self.first.observe(rows, revision)
+        if not self._second.rules:
+            return raised
+        passed: list[Fact | Mark] = [row for row in rows if isinstance(row, Fact)]
+        for alert in raised:
+            passed += self._claims.facts(alert)
+        passed.append(Mark(*_FIRST, self._passed_on(self.first.watermarks.minimum_us)))
+        return raised + self.second.observe(passed, revision)
+
+    def _passed_on(self, minimum_us: int) -> int:
+        """Return how far the second stage may go: no alert that starts before can change."""
+        if minimum_us in (NEVER_US, END_US):
+            return minimum_us
+        return minimum_us - max((r.settles_after_us for r in self._second.rules), default=0)
+
+
+class Claims:
+    """Turns alert records of the first stage into facts of the second.
+
+    An alert is an event under every key by which some rule reads alerts. Each record replaces
+    its predecessor whole; where that was withdrawn, or no longer names a key, it is gone.
+    """
+
+    def __init__(self, second_stage: RuleSet) -> None:
+        self._screen = Screen(second_stage)
+        self._keys: dict[str, tuple[str, ...]] = {}
+
+    def facts(self, alert: Alert) -> Iterator[Fact]:
+        """Yield the facts of one record, those that take it back from a key included."""
+        event = event_of(alert)
+        wanted = () if event.gone else self._screen.keys("alert", event.fields)
+        named = event.keys()
+        keys = tuple(key_of(by, named[by]) for by in wanted if by in named)
+        gone = replace(event, gone=True)
+        for key in self._keys.pop(alert.alert_id, ()):
+            if key not in keys:
+                yield Fact(key, gone)
+        for key in keys:
+            yield Fact(key, event)
+        if keys and not alert.final:
+            self._keys[alert.alert_id] = keys
+
+
+def event_of(alert: Alert) -> Event:
+    """Return an alert as an event: an instant at its anchor's start, its revision the sequence."""
+    content: Mapping[str, Any] = alert.content
+    claimed = {
+        "alert_id": alert.alert_id,
+        "rule": content["rule"]["id"],
+        **{name: content[name] for name in ("typology", "stage", "severity", "action", "score")},
+        **{name: content[name] for name in KEYS.values() if name in content},
+        **{name: content[name] for name in ("amount", "currency") if name in content},
+    }
+    # The anchor is no field of conditions; a set's sample names it, so that the bank can act.
+    anchor = {f"anchor_{name}": content["anchor"][name] for name in ("source", "type", "id")}
+    data: dict[str, Scalar] = {**claimed, **anchor}
+    return Event(
+        identity=Identity(SOURCE, "alert", alert.alert_id),
+        record_id=f"{alert.alert_id}.{alert.revision}",
+        sequence=alert.revision,
+        time_us=alert.anchor_start_us,
+        start_us=alert.anchor_start_us,
+        end_us=alert.anchor_start_us,
+        open=False,
+        late=False,
+        data=data,
+        fields=values_of(EVENTS["alert"], data),
+        gone=alert.state == "withdrawn",
+    )
