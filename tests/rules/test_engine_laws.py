@@ -150,11 +150,11 @@ def _final_contents(alerts: list[Alert]) -> dict[str, tuple[object, ...]]:
 
 
 LAWS = [
-    (final_alerts_are_those_of_the_oracle, TRUTHFUL, 400),
+    (final_alerts_are_those_of_the_oracle, TRUTHFUL, 300),
     (evidence_stands_as_its_greatest_record_tells_it, TRUTHFUL, 60),
     (final_records_are_alike_for_all_deliveries, TWICE, 60),
     (steps_do_not_change_final_records, TRUTHFUL, 60),
-    (restart_changes_nothing_that_is_still_to_come, BROKEN_OFF, 250),
+    (restart_changes_nothing_that_is_still_to_come, BROKEN_OFF, 150),
     (every_alert_ends_with_its_one_final_record, EITHER, 60),
     (revisions_only_grow, EITHER, 60),
     (no_record_repeats_the_one_before, EITHER, 60),

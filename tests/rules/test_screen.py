@@ -22,7 +22,7 @@ from rules.condition import (
 from rules.events import Kind, Value
 from rules.fact import Event
 from rules.rule import By, Rule, RuleSet, Step
-from rules.screen import Screen
+from rules.screen import Screen, looked_at
 from rules.timing import Timing
 from tests.rules.build import (
     ORIGIN_US,
@@ -223,3 +223,21 @@ def test_each_kind_of_key_is_judged_by_its_own_rules() -> None:
 def test_a_type_that_no_rule_reads_is_dropped() -> None:
     event = event_of(call_record("c-1", ORIGIN_US), TIMING)
     assert Screen(RuleSet((rule(),))).keys("screen_share", event.fields) == ()
+
+
+def test_what_conditions_look_at_is_told_by_type_in_own_fields() -> None:
+    # payee_is_new is derived, an amount needs its currency, and another step's field is its type's.
+    same_area = compare(pay("area"), "==", field("call", "call_invitation", "area"))
+    balance = Unknown(pay("balance_before"), negated=True)
+    found = looked_at(RuleSet((rule(pay("payee_is_new"), same_area), rule(balance))))
+    assert found == {
+        "call_invitation": {"answered_at", "area"},
+        "transfer": {
+            "initiated_at",
+            "payee_times_paid",
+            "payee_first_paid_at",
+            "area",
+            "balance_before",
+            "currency",
+        },
+    }

@@ -227,10 +227,10 @@ def test_what_names_a_mistaken_thing_is_not_judged_as_well() -> None:
 
 
 def test_the_text_of_a_condition_names_the_step_of_each_field() -> None:
-    text = "session == 'é first' and first and call.media == \"video\" and amount >= floor"
+    text = "session == 'é first' and first and call.media == 'video' and amount >= floor"
 
     assert condition(text).text == (
-        "pay.session == 'é first' and pay.first and call.media == \"video\" and pay.amount >= floor"
+        "pay.session == 'é first' and pay.first and call.media == 'video' and pay.amount >= floor"
     )
 
 
@@ -250,7 +250,7 @@ Fields = Mapping[str, object]
 def evaluate(
     judged: Condition, pay: Fields, call: Fields | None = None, gap_us: int = 0
 ) -> object:
-    """Evaluate a condition over what is known of two events, the second `gap_us` after the first."""
+    """Evaluate a condition over what is known of two events and their gap."""
     function = compile_expression(
         judged.expression,
         lambda field: f"b[{field.step!r}].get({field.name!r})",
