@@ -30,6 +30,11 @@ class History:
 
     def put(self, event: Event) -> None:
         """Remember an event, in place of what was known of it before."""
+        held = self._events.get(event.identity)
+        if held is not None and held.start_us != event.start_us:
+            # A start is fixed, so its sender has broken the contract; notes of the old place
+            # would outlive the event and stop the partition when they are looked up.
+            self.forget(event.identity)
         self._events[event.identity] = event
 
     def mark_candidate(self, step: StepKey, event: Event, *, fits: bool) -> bool:

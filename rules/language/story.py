@@ -167,8 +167,8 @@ class _Reader:
         table = None if node is None else as_table(node, "a mapping of changes", self._mistakes)
         if table is None:
             return raw
-        named = [(_own_name(entry.entries), place) for place, entry in enumerate(raw)]
-        places = {name: place for name, place in reversed(named) if name is not None}
+        named = {_own_name(entry.entries): place for place, entry in enumerate(raw)}
+        places = {name: place for name, place in named.items() if name is not None}
         for name, (key, value) in table.entries.items():
             change = as_table(value, "a mapping of fields", self._mistakes)
             if name not in places:

@@ -179,6 +179,12 @@ def transfer_record(
     return Record(source, "transfer", own_id, f"r-{own_id}", sequence, time_us, facts)
 
 
+def loan_record(own_id: str, start_us: int) -> Record:
+    """A loan paid out, of which nothing else is known."""
+    data: dict[str, Scalar] = {"person": "lin", "drawn_at": start_us}
+    return Record("//bank.example", "loan_drawdown", own_id, f"r-{own_id}", 0, start_us, data)
+
+
 TIMING = Timing()
 CALL = Step("call", "call_invitation", (condition(field("call", "call_invitation", "answered")),))
 NOT_REJECTED = condition(among(field("pay", "transfer", "status"), "rejected", negated=True))

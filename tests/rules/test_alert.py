@@ -175,6 +175,9 @@ def test_key_fields_are_the_anchors_else_those_of_the_first_step_that_has_them()
     data = data_of(alert)
     assert (data["person"], data["payee_account"]) == ("lin", "account-1")
     assert (data["caller"], data["meeting"], data["area"]) == ("handle-1", "meeting-2", "a")
+    placed = transfer_record("p-1", at("10:19"), area="z")
+    elsewhere = call_record("c-1", at("10:00"), area="a")
+    assert data_of(raise_one(call_then_pay(), elsewhere, placed))["area"] == "z"
 
 
 def test_unknown_key_fields_and_stakes_are_left_out() -> None:

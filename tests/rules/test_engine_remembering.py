@@ -1,4 +1,3 @@
-
 from rules.fact import Fact
 from rules.moment import HOUR_US
 from rules.rule import Step
@@ -12,6 +11,7 @@ from tests.rules.build import (
     call_record,
     call_then_pay,
     event_of,
+    loan_record,
     relation,
     transfer_record,
 )
@@ -98,6 +98,23 @@ def test_an_event_is_forgotten_once_the_watermark_has_passed_its_start_by_reach_
     assert told.correlator.oldest_revision() == 3, "the transfer is the oldest now"
 
 
+def test_an_event_before_an_early_anchor_is_kept_until_what_follows_the_anchor_has_settled() -> (
+    None
+):
+    #   08:00 loan        10:00 calls         12:00 pays     18:00 settled
+    #   |--------2h-------|--------2h---------|-----6h-------|
+    # Loan and transfer are within 2h of each other too, so the reach alone does not cover this.
+    loan = Step("loan", "loan_drawdown", (), (relation("before", "call", 2 * HOUR_US),))
+    tied = (relation("after", "call", 2 * HOUR_US), relation("after", "loan", 2 * HOUR_US))
+    steps = [Step("call", "transfer"), loan, Step("pay", "payee_added", (), tied)]
+    told = bench(build_rule(steps, TIMING, anchor="call"))
+    told.tell(loan_record("l-1", at("08:00")))
+    told.mark(at("18:00"))
+    assert told.correlator.oldest_revision() == 1
+    told.mark(at("18:00") + 1)
+    assert told.correlator.oldest_revision() is None
+
+
 def test_a_fact_below_the_horizon_is_counted_and_not_used() -> None:
     told = bench()
     told.mark(at("24:00"))
@@ -147,3 +164,17 @@ def test_a_restart_begins_with_the_watermarks_as_they_stood() -> None:
     again = type(told.correlator)(told.rule_set, told.correlator.watermarks.as_mapping())
     assert again.watermarks.minimum_us == at("10:30")
     assert again.watermarks.as_mapping() == told.correlator.watermarks.as_mapping()
+
+
+def test_a_sender_that_moves_an_events_start_stops_nothing() -> None:
+    told = bench()
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:30")))
+    told.tell(call_record("c-1", at("10:05"), until_us=at("10:30"), sequence=1))
+    told.tell(call_record("c-0", at("14:00"), until_us=at("14:30")))
+    told.mark(at("24:00") + 1)
+    assert told.correlator.oldest_revision() == 3
+    # The window of a transfer that matches nothing is searched to its end.
+    told.tell(call_record("c-2", at("15:00"), until_us=at("15:30")))
+    assert told.tell(transfer_record("p-1", at("18:00"), time_us=at("24:00") + 1)) == []
+    (alert,) = told.tell(transfer_record("p-2", at("17:00")))
+    assert bound(alert) == ["c-2", "p-2"]

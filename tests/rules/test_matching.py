@@ -1,7 +1,7 @@
 import pytest
 
 from rules.condition import Compare, Constant, Gap
-from rules.events import Kind, Scalar
+from rules.events import Kind
 from rules.fact import Event
 from rules.history import History
 from rules.matching import Plan, make_plan
@@ -16,6 +16,7 @@ from tests.rules.build import (
     condition,
     event_of,
     field,
+    loan_record,
     relation,
     transfer_record,
 )
@@ -136,8 +137,7 @@ def test_all_relations_of_a_step_must_hold() -> None:
     )
     tied = Step("loan", loan.event, (), (relation("after", "call", 2 * HOUR_US),))
     rule = build_rule([CALL, tied, pay], TIMING)
-    data: dict[str, Scalar] = {"person": "lin", "drawn_at": at("11:00")}
-    drawn = Record("//bank.example", "loan_drawdown", "l-1", "r", 0, at("11:00"), data)
+    drawn = loan_record("l-1", at("11:00"))
     records = [drawn, transfer_record("p-1", at("11:10"))]
     assert match(rule, "p-1", call("c-1", "10:00"), *records) is None
     assert match(rule, "p-1", call("c-1", "10:10"), *records) == ["c-1", "l-1", "p-1"]
@@ -170,3 +170,17 @@ def test_only_true_satisfies() -> None:
     assert match(rule, "p-1", *records) is None
     placed = [call("c-1", "10:00", area="x"), transfer_record("p-1", at("10:42"), area="x")]
     assert match(rule, "p-1", *placed) == ["c-1", "p-1"]
+
+
+def test_an_event_fits_a_step_only_if_its_own_conditions_are_true() -> None:
+    where = (condition(field("pay", "transfer", "payee_is_new")),)
+    plan = make_plan(0, build_rule([Step("pay", "transfer", where)], TIMING))
+    known = transfer_record("p-1", at("10:42"))
+    data = {name: value for name, value in known.data.items() if name != "payee_times_paid"}
+    records = (
+        known,
+        known._replace(data={**data, "payee_times_paid": 1}),
+        known._replace(data=data),
+    )
+    fits = [plan.fits(0, event_of(record, TIMING)) for record in records]
+    assert fits == [True, False, False], "true, false, unknown"

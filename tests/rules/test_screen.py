@@ -203,6 +203,14 @@ def test_a_fixed_part_decides_a_line_that_has_an_open_part_as_well() -> None:
     assert keys(rule(Negation(either)), payee_times_paid=0) == ()
 
 
+def test_whether_an_open_field_is_known_is_never_judged() -> None:
+    both = Junction("and", (pay("payee_is_new"), unknown(pay("status"), negated=True)))
+    record = transfer_record("p-1", ORIGIN_US)
+    data = {name: value for name, value in record.data.items() if name != "status"}
+    event = event_of(record._replace(data=data), TIMING)
+    assert Screen(RuleSet((rule(both),))).keys("transfer", event.fields) == ("person",)
+
+
 def test_a_line_that_names_another_step_is_not_judged() -> None:
     same_area = compare(pay("area"), "==", field("call", "call_invitation", "area"))
     assert keys(rule(same_area), area="shanghai") == ("person",)
@@ -226,9 +234,10 @@ def test_a_type_that_no_rule_reads_is_dropped() -> None:
 
 
 def test_what_conditions_look_at_is_told_by_type_in_own_fields() -> None:
-    # payee_is_new is derived, an amount needs its currency, and another step's field is its type's.
+    # payee_is_new is derived, money needs its currency, another step's field is its type's.
     same_area = compare(pay("area"), "==", field("call", "call_invitation", "area"))
-    balance = Unknown(pay("balance_before"), negated=True)
+    least = parameter("least", {"CNY": Decimal(3000)}, pay("balance_before"))
+    balance = compare(pay("balance_before"), ">=", least)
     found = looked_at(RuleSet((rule(pay("payee_is_new"), same_area), rule(balance))))
     assert found == {
         "call_invitation": {"answered_at", "area"},

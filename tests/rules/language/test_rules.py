@@ -330,6 +330,14 @@ def test_what_is_wrong_at_the_top_is_named(line: str, message: str) -> None:
     assert any(message in mistake for mistake in mistakes(f"{RULE}{line}\n"))
 
 
+def test_a_rule_has_no_more_steps_than_anybody_needs() -> None:
+    steps = [f"  - {{as: s{n}, event: transfer, during: call}}\n" for n in range(49)]
+
+    assert mistakes(RULE + "".join(steps[:48])) == []
+    (mistake,) = mistakes(RULE + "".join(steps))
+    assert "a rule has at most 50 steps, found 51" in mistake
+
+
 def test_parameters_are_a_mapping() -> None:
     text = HEAD.partition("params:")[0] + "params: 3\nsteps:\n" + STEPS
 
