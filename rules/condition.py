@@ -306,8 +306,7 @@ class Emitter:
                 return f"({self.emit(node.item)} is {'not ' if node.negated else ''}None)"
             case Negation():
                 return self._unless_unknown(node.part, "is", "False")
-            case Junction():
-                return self._junction(node)
+        return self._junction(node)
 
     def _unless_unknown(self, part: Expression, op: str, right: str) -> str:
         name = self._temporary()

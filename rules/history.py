@@ -33,7 +33,13 @@ class History:
 
     def put(self, event: Event) -> None:
         """Remember an event, in place of what was known of it before."""
-        if event.identity not in self._events:
+        held = self._events.get(event.identity)
+        if held is not None and held.start_us != event.start_us:
+            # A start is fixed, so its sender has broken the contract; notes of the old place
+            # would outlive the event and stop the partition when they are looked up.
+            self.forget(event.identity)
+            held = None
+        if held is None:
             insort(self._by_type.setdefault(event.identity.type, []), event.place)
         self._events[event.identity] = event
 

@@ -26,7 +26,7 @@ exec 3<&0
 { read -r _ <&3; kill -s "$signal" "$child"; } 2>/dev/null & watcher=$!
 wait "$child"; code=$?
 kill "$watcher" 2>/dev/null
-[ -z "$folder" ] || rm -rf "$folder"
+[ -z "$folder" ] || rm -rf "$folder" 2>/dev/null
 exit "$code"
 """
 

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from rules.events import EVENTS
 from rules.moment import HOUR_US, MINUTE_US, parse_duration, parse_moment
 from rules.timing import Timing
 from streams.failures import SettingsError
@@ -68,6 +69,13 @@ def _durations(default_us: int) -> Callable[[object], object]:
         return Durations(parse_duration(plain[0]) if plain else default_us, named)
 
     return read
+
+
+def _event_types(value: Durations) -> Durations:
+    for name in value.by_name_us:
+        if name not in EVENTS:
+            raise ValueError(f'"{name}" is no event type{_meant(name, EVENTS)}')
+    return value
 
 
 def _start(value: object) -> object:
@@ -146,7 +154,11 @@ class Settings(BaseModel):
     lateness: Annotated[Durations, BeforeValidator(_durations(LATENESS.default_us))] = Field(
         LATENESS, description="how far a feed's watermark stays behind: `15m`, or `15m,calls=1h`"
     )
-    settle: Annotated[Durations, BeforeValidator(_durations(SETTLE.default_us))] = Field(
+    settle: Annotated[
+        Durations,
+        BeforeValidator(_durations(SETTLE.default_us)),
+        AfterValidator(_event_types),
+    ] = Field(
         SETTLE,
         description="how long after an event's start its records count, and the longest that an"
         " interval counts as: `6h`, or `6h,transfer=3h`",
@@ -237,24 +249,29 @@ def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
         SettingsError: Something cannot be read; the text names the flag or variable.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    texts = {
-        name: environ[_variable(name)]
-        for name in Settings.model_fields
-        if _variable(name) in environ
-    }
-    files = {
-        name: _read_secret(_variable(name) + _FILE, Path(environ[_variable(name) + _FILE]))
-        for name in _SECRETS
-        if _variable(name) + _FILE in environ
-    }
-    for name in files.keys() & texts.keys():
-        raise SettingsError(
-            f"{_variable(name)} and {_variable(name)}{_FILE} are both set, wanted one"
-        )
+    texts = {**_texts_of(environ), **_secrets_of(environ), **given}
     try:
-        return Settings.model_validate({**texts, **files, **given})
+        return Settings.model_validate(texts)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, given)) from None
+        raise SettingsError(_sentence(error, texts, given)) from None
+
+
+def _texts_of(environ: Mapping[str, str]) -> dict[str, str]:
+    names = Settings.model_fields
+    return {name: environ[_variable(name)] for name in names if _variable(name) in environ}
+
+
+def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
+    secrets = {}
+    for name in _SECRETS:
+        variable = _variable(name)
+        path = environ.get(variable + _FILE)
+        if path is None:
+            continue
+        if variable in environ:
+            raise SettingsError(f"{variable} and {variable}{_FILE} are both set, wanted one")
+        secrets[name] = _read_secret(variable + _FILE, Path(path))
+    return secrets
 
 
 def _variable(name: str) -> str:
@@ -268,30 +285,39 @@ def _read_secret(variable: str, path: Path) -> str:
         raise SettingsError(f'{variable}: "{path}" cannot be read') from error
 
 
-def _sentence(error: ValidationError, flags: Mapping[str, object]) -> str:
+def _sentence(
+    error: ValidationError, texts: Mapping[str, object], flags: Mapping[str, object]
+) -> str:
     """Return the first mistake in one sentence, without the text of a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
     what = first["msg"].removeprefix("Value error, ")
-    what = what[:1].lower() + what[1:]
     if not first["loc"]:
         return what
     name = str(first["loc"][0])
     flag = "--" + name.removeprefix("kafka_").replace("_", "-")
+    if first["type"] == "too_short":
+        what = "it names none, wanted one or more"
+    elif name not in _SECRETS:
+        what = what.replace("Input should", f'"{texts.get(name)}" should')
     return f"{flag if name in flags else _variable(name)}: {what}"
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Return one sentence for each variable that looks like a setting and is none."""
-    known = {_variable(name) for name in Settings.model_fields}
-    known |= {_variable(name) + _FILE for name in _SECRETS}
+    known = {name.upper() for name in Settings.model_fields}
+    known |= {name.upper() + _FILE for name in _SECRETS}
     strangers = sorted(
-        name
+        name.removeprefix(PREFIX)
         for name in environ
-        if name.startswith(PREFIX) and name not in known and not name.startswith(_NO_SETTINGS)
+        if name.startswith(PREFIX) and not name.startswith(_NO_SETTINGS)
     )
-    return [f"{name} is no setting{_meant(name, known)}" for name in strangers]
+    return [
+        f"{PREFIX}{name} is no setting{_meant(name, known, PREFIX)}"
+        for name in strangers
+        if name not in known
+    ]
 
 
-def _meant(name: str, known: set[str]) -> str:
+def _meant(name: str, known: Iterable[str], prefix: str = "") -> str:
     close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f', did you mean "{close[0]}"' if close else ""
+    return f', did you mean "{prefix}{close[0]}"' if close else ""

@@ -15,7 +15,6 @@ from rules.events.calls import (
     SimSwap,
     WebVisit,
 )
-from rules.events.claims import AlertClaim
 from rules.events.everyone import Action, Alert, Heartbeat, Outcome, Severity, Stage
 from rules.events.kinds import AMOUNT_PATTERN, IDENTIFIER_LIMIT, INTEGER_LIMIT, WANTED, Kind
 from rules.events.spec import (
@@ -41,7 +40,6 @@ __all__ = [
     "WANTED",
     "Action",
     "Alert",
-    "AlertClaim",
     "AppInstall",
     "CallForwarding",
     "CallInvitation",

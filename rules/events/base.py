@@ -15,7 +15,8 @@ OPEN: Final[dict[str, Any]] = {"x-ringfence-open": True}
 class Event(BaseModel):
     """The data of one record: unknown fields are ignored, missing and null ones are unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    # A run meets a few of the types, and building the validators of all takes a short run's time.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, defer_build=True)
 
 
 class OfPerson(Event):

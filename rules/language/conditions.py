@@ -46,11 +46,10 @@ def _parse(text: str) -> ast.expr:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             tree = ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        at = min(max((error.offset or 1) - 1, 0), len(text))
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        # The last two are how a parser gives up on an expression that is much too long.
+        at = min(max((getattr(error, "offset", None) or 1) - 1, 0), len(text))
         raise ConditionError(at, "this cannot be read as a Python expression") from error
-    except (MemoryError, RecursionError) as error:
-        raise too_deep(0) from error
     if any(depth > DEEPEST for depth in _depths(tree)):
         raise too_deep(0)
     return tree

@@ -74,13 +74,9 @@ class Names:
         return len(self._bytes[:byte_offset].decode())
 
     def _look_up(self, node: ast.Name | ast.Attribute | ast.Constant) -> Operand | Loose:
-        match node:
-            case ast.Name():
-                return self._name(node)
-            case ast.Attribute():
-                return self._attribute(node)
-            case ast.Constant():
-                return self._constant(node)
+        if isinstance(node, ast.Name):
+            return self._name(node)
+        return self._attribute(node) if isinstance(node, ast.Attribute) else self._constant(node)
 
     def _name(self, node: ast.Name) -> Operand | Loose:
         name, scope = node.id, self._scope

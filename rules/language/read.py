@@ -83,15 +83,9 @@ Node = Leaf | Items | Table
 
 def describe(node: Node) -> str:
     """Return what a node is, for a message that wanted something else."""
-    match node:
-        case Items():
-            return "a list"
-        case Table():
-            return "a mapping"
-        case Leaf(kind="nothing"):
-            return "nothing"
-        case Leaf():
-            return quoted(node.text)
+    if isinstance(node, Leaf):
+        return "nothing" if node.kind == "nothing" else quoted(node.text)
+    return "a list" if isinstance(node, Items) else "a mapping"
 
 
 def read(text: str, mistakes: Mistakes) -> Table | None:

@@ -1,7 +1,7 @@
 """The steps of a rule: their events, conditions, and how they lie to each other."""
 
 import keyword
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rules.condition import Condition
@@ -22,6 +22,7 @@ _NO_STEP = frozenset({"heartbeat", "outcome", "alert"})
 EVENT_TYPES: Mapping[str, EventSpec] = {n: e for n, e in EVENTS.items() if n not in _NO_STEP}
 _KINDS: tuple[RelationKind, ...] = ("after", "before", "around", "during")
 _KEYS = ("as", "event", "where", *_KINDS, "within", "relations")
+_MOST = 50
 _LATER = ("each", "either", "having", "weight")
 _WITHIN = "a duration such as 90s, 15m or 2h, or a parameter's name"
 
@@ -45,8 +46,13 @@ class CheckedStep:
     at: Place
 
 
-def read_steps(nodes: Iterable[Node], around: Surroundings) -> tuple[CheckedStep, ...]:
+def read_steps(nodes: Sequence[Node], around: Surroundings) -> tuple[CheckedStep, ...]:
     """Return the steps that can be told apart; what is wrong with each is noted."""
+    if len(nodes) > _MOST:
+        # How far steps can lie from each other costs the cube of their number.
+        what = f"a rule has at most {_MOST} steps, found {len(nodes)}"
+        around.mistakes.add(nodes[_MOST].at, what)
+        return ()
     sections = []
     for node in nodes:
         table = as_table(node, "a step", around.mistakes)

@@ -1,7 +1,7 @@
 """The stories in a rule's file: timed records, and the alerts that they must give."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -123,15 +123,16 @@ class _Reader:
         if title in self._told:
             section.wrong("title", f"a second story has the title {quoted(title)}")
         raw = self._entries(section)
-        records = self._records(raw)
+        types: dict[str, str] = {}
+        read = [self._record(entry, types) for entry in raw]
+        records = tuple(record for record in read if record is not None)
         if title is None:
             return None
         self._told.setdefault(title, raw)
-        names = list(dict.fromkeys(record.name for record in records))
         return Story(
             title=title,
             records=records,
-            alerts=self._alerts(section, names),
+            alerts=self._alerts(section, types),
             misses=self._miss(section),
             arrival=self._arrival(section, records),
             lateness_us=section.read("lateness", parse_duration, "a duration such as 15m"),
@@ -166,8 +167,8 @@ class _Reader:
         table = None if node is None else as_table(node, "a mapping of changes", self._mistakes)
         if table is None:
             return raw
-        named = [(_own_name(entry.entries), place) for place, entry in enumerate(raw)]
-        places = {name: place for name, place in reversed(named) if name is not None}
+        named = {_own_name(entry.entries): place for place, entry in enumerate(raw)}
+        places = {name: place for name, place in named.items() if name is not None}
         for name, (key, value) in table.entries.items():
             change = as_table(value, "a mapping of fields", self._mistakes)
             if name not in places:
@@ -178,17 +179,8 @@ class _Reader:
                 raw[places[name]] = _RawEntry(entry.at, {**entry.entries, **change.entries})
         return raw
 
-    def _records(self, raw: Sequence[_RawEntry]) -> tuple[StoryRecord, ...]:
-        records: list[StoryRecord] = []
-        types: dict[str, str] = {}
-        for entry in raw:
-            record = self._record(entry, types)
-            if record is not None:
-                records.append(record)
-                types.setdefault(record.name, record.event)
-        return tuple(records)
-
-    def _record(self, raw: _RawEntry, types: Mapping[str, str]) -> StoryRecord | None:
+    def _record(self, raw: _RawEntry, types: dict[str, str]) -> StoryRecord | None:
+        """Return one record; `types` are the event types by name, of those told so far."""
         head = self._head(raw)
         if head is None:
             return None
@@ -201,7 +193,7 @@ class _Reader:
         if not update and name in types:
             self._note(key.at, f"a second record of {quoted(name)}", "did you mean 'update'?")
             return None
-        event = EVENTS[types[name] if update else key.text]
+        event = EVENTS[types.setdefault(name, key.text)]
         if update and event.start_field is None:
             self._note(key.at, f"a {event.name} is told by one record, it has no updates")
             return None
@@ -282,7 +274,7 @@ class _Reader:
 
     # What a story claims -------------------------------------------------------------------
 
-    def _alerts(self, section: Section, names: Sequence[str]) -> tuple[StoryAlert, ...]:
+    def _alerts(self, section: Section, names: Collection[str]) -> tuple[StoryAlert, ...]:
         alerts: list[StoryAlert] = []
         for item in section.items("alerts", "a list of alerts"):
             table = as_table(item, "an alert", self._mistakes)

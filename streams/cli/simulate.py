@@ -28,7 +28,7 @@ def simulate(
 
     Example: ringfence simulate --seed 1 --events 100000 --out town.jsonl
     """
-    from rules.moment import parse_moment
+    from rules.moment import HOUR_US, parse_moment
     from streams.failures import UsageFailure
     from streams.simulation.command import run_simulation
     from streams.simulation.log import Scenario
@@ -37,4 +37,9 @@ def simulate(
         start_us = parse_moment(start)
     except ValueError as error:
         raise UsageFailure(f"--start: {error}") from error
+    first_us, last_us = (parse_moment(f"{year}-01-01T00:00:00Z") for year in (1971, 2261))
+    if not first_us <= start_us <= start_us + hours * HOUR_US < last_us:
+        raise UsageFailure(
+            f'--start: {hours} h from "{start}" do not lie in the years 1971 to 2260'
+        )
     run_simulation(Scenario(seed, people, events, start_us, hours, cases), out)

@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 from rules.rule import RuleSet
 from streams.brokers import answers, own_broker
@@ -28,7 +29,7 @@ def run_demo(address: str | None, *, in_process: bool) -> None:
         in_process: do without a broker.
 
     Raises:
-        OutsideFailure: The broker that was named cannot be used.
+        OutsideFailure: The broker that was named cannot be used, or the worker fails.
         Failure: The worker and a replay do not find the same.
     """
     environment = _environment(address)
@@ -70,20 +71,24 @@ def produce_demo(address: str | None) -> None:
 def _on_some_bus(
     address: str | None, settings: Settings, rule_set: RuleSet, environment: Mapping[str, str]
 ) -> Found | None:
-    """Return what a worker finds; None, with a sentence that says why, if there is no broker."""
+    """Return what a worker finds; None, and a sentence that says why, if no broker can be had.
+
+    A worker that fails on a broker is a failure, and no reason to do without one.
+    """
     if address is not None:
         if not answers(address):
             raise OutsideFailure(f"no Kafka broker answers at {address}")
         return _on_bus(f"the one at {address}", settings, rule_set, environment)
-    try:
-        with own_broker() as own:
-            for reason in own.passed_over:
-                _say(f"passed over: {reason}")
-            served = {**environment, f"{_OF_THE_BROKER}BOOTSTRAP_SERVERS": own.address}
-            return _on_bus(own.name, load_settings(served), rule_set, served)
-    except OutsideFailure as failure:
-        _say(f"in this process then, for {failure}")
-        return None
+    with ExitStack() as stack:
+        try:
+            own = stack.enter_context(own_broker())
+        except OutsideFailure as failure:
+            _say(f"{failure}; so it runs in this process")
+            return None
+        for reason in own.passed_over:
+            _say(f"passed over: {reason}")
+        served = {**environment, f"{_OF_THE_BROKER}BOOTSTRAP_SERVERS": own.address}
+        return _on_bus(own.name, load_settings(served), rule_set, served)
 
 
 def _on_bus(

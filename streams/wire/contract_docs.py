@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rules.events import EVENTS, KEYS, AlertClaim, EventSpec, FieldSpec, Kind
+from rules.events import EVENTS, KEYS, EventSpec, FieldSpec, Kind
+from rules.events.claims import AlertClaim
 from streams.wire.dead_letters import REASONS
 from streams.wire.examples import example_of
 from streams.wire.schemas import asyncapi, dead_letter_schema, event_schema

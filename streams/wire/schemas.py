@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rules.events import EVENTS, INTEGER_LIMIT, AlertClaim, EventSpec, FieldSpec, Kind
+from rules.events import EVENTS, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
+from rules.events.claims import AlertClaim
 from streams.wire.dead_letters import REASONS
 from streams.wire.examples import example_of
 from streams.wire.json_text import FIELD_LIMIT

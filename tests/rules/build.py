@@ -19,7 +19,7 @@ from rules.condition import (
 from rules.engine import Correlator
 from rules.events import EVENTS, KEYS, Scalar, Value
 from rules.fact import Event, Fact, Identity, Mark, key_of, make_event
-from rules.moment import format_duration
+from rules.moment import HOUR_US, MINUTE_US, format_duration
 from rules.money import Money
 from rules.reach import Relation, RelationKind, span_of
 from rules.rule import Band, By, Message, Rule, RuleSet, Step
@@ -177,6 +177,46 @@ def transfer_record(
     time_us = start_us if time_us is None else time_us
     source = "//bank.example/core"
     return Record(source, "transfer", own_id, f"r-{own_id}", sequence, time_us, facts)
+
+
+def loan_record(own_id: str, start_us: int) -> Record:
+    """A loan paid out, of which nothing else is known."""
+    data: dict[str, Scalar] = {"person": "lin", "drawn_at": start_us}
+    return Record("//bank.example", "loan_drawdown", own_id, f"r-{own_id}", 0, start_us, data)
+
+
+TIMING = Timing()
+CALL = Step("call", "call_invitation", (condition(field("call", "call_invitation", "answered")),))
+NOT_REJECTED = condition(among(field("pay", "transfer", "status"), "rejected", negated=True))
+
+
+def at(clock: str) -> int:
+    """The moment of a time of day; 10:00 is where the tests begin."""
+    hours, minutes = clock.split(":")
+    return ORIGIN_US + (int(hours) - 10) * HOUR_US + int(minutes) * MINUTE_US
+
+
+def call_then_pay(
+    kind: RelationKind = "after", within: int = 2 * HOUR_US, anchor: str = "pay"
+) -> Rule:
+    """A call, and a transfer that lies so to it: reach 8 h, final 6 h after a transfer."""
+    pay = Step("pay", "transfer", (NOT_REJECTED,), (relation(kind, "call", within),))
+    return build_rule([CALL, pay], TIMING, anchor=anchor)
+
+
+def bench(*rules: Rule, feeds: tuple[str, ...] = ("bank",)) -> "Bench":
+    """A bench with these rules, or with the one above."""
+    return Bench(rules or (call_then_pay(),), TIMING, feeds)
+
+
+def says(alerts: list[Alert]) -> list[tuple[str, bool]]:
+    """Each record's state, and whether it is final."""
+    return [(alert.state, alert.final) for alert in alerts]
+
+
+def bound(alert: Alert) -> list[str]:
+    """The own ids of the events that an alert names, in step order."""
+    return [shown["id"] for shown in alert.content["evidence"]]
 
 
 class Bench:

@@ -10,13 +10,13 @@ from rules.events import (
     EVENTS,
     KEYS,
     WANTED,
-    AlertClaim,
     EventSpec,
     FieldSpec,
     Kind,
     normalise,
     values_of,
 )
+from rules.events.claims import AlertClaim
 from rules.moment import parse_moment
 from rules.money import Money
 from tests.strategies import record_objects

@@ -81,3 +81,15 @@ def test_a_forgotten_event_leaves_no_trace_and_its_neighbours_stay() -> None:
     assert within(history, 0, 0) == ["c", "a"]
     assert history.is_candidate(OTHER_STEP, transfer("a", 0))
     assert len(history) == 2
+
+
+def test_an_event_whose_sender_moves_its_start_is_found_at_its_new_place_only() -> None:
+    # The contract forbids it; one bad sender must not stop the partition.
+    history = History()
+    for at_us in (3, 5):
+        event = transfer("p-1", at_us)
+        history.put(event)
+        history.mark_candidate(STEP, event, fits=True)
+    assert within(history, 0, 9) == ["p-1"]
+    history.forget(transfer("p-1", 5).identity)
+    assert within(history, 0, 9) == []

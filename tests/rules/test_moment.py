@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.moment import DAY_US, format_duration, format_moment, parse_duration, parse_moment
+from tests.strategies import moment_texts
 
 LATEST_US = parse_moment("2261-12-31T23:59:59.999999Z")
 
@@ -63,6 +64,11 @@ def test_what_is_no_moment_is_refused_in_a_sentence(text: str, sentence: str) ->
 @given(st.integers(0, LATEST_US))
 def test_a_written_moment_is_read_back(us: int) -> None:
     assert parse_moment(format_moment(us)) == us
+
+
+@given(st.data(), st.integers(DAY_US, LATEST_US - DAY_US))
+def test_every_writing_of_a_moment_is_the_same_moment(data: st.DataObject, us: int) -> None:
+    assert parse_moment(data.draw(moment_texts(us))) == us
 
 
 @given(st.text())

@@ -22,7 +22,7 @@ from rules.condition import (
 from rules.events import Kind, Value
 from rules.fact import Event
 from rules.rule import By, Rule, RuleSet, Step
-from rules.screen import Screen
+from rules.screen import Screen, looked_at
 from rules.timing import Timing
 from tests.rules.build import (
     ORIGIN_US,
@@ -203,6 +203,14 @@ def test_a_fixed_part_decides_a_line_that_has_an_open_part_as_well() -> None:
     assert keys(rule(Negation(either)), payee_times_paid=0) == ()
 
 
+def test_whether_an_open_field_is_known_is_never_judged() -> None:
+    both = Junction("and", (pay("payee_is_new"), unknown(pay("status"), negated=True)))
+    record = transfer_record("p-1", ORIGIN_US)
+    data = {name: value for name, value in record.data.items() if name != "status"}
+    event = event_of(record._replace(data=data), TIMING)
+    assert Screen(RuleSet((rule(both),))).keys("transfer", event.fields) == ("person",)
+
+
 def test_a_line_that_names_another_step_is_not_judged() -> None:
     same_area = compare(pay("area"), "==", field("call", "call_invitation", "area"))
     assert keys(rule(same_area), area="shanghai") == ("person",)
@@ -223,3 +231,22 @@ def test_each_kind_of_key_is_judged_by_its_own_rules() -> None:
 def test_a_type_that_no_rule_reads_is_dropped() -> None:
     event = event_of(call_record("c-1", ORIGIN_US), TIMING)
     assert Screen(RuleSet((rule(),))).keys("screen_share", event.fields) == ()
+
+
+def test_what_conditions_look_at_is_told_by_type_in_own_fields() -> None:
+    # payee_is_new is derived, money needs its currency, another step's field is its type's.
+    same_area = compare(pay("area"), "==", field("call", "call_invitation", "area"))
+    least = parameter("least", {"CNY": Decimal(3000)}, pay("balance_before"))
+    balance = compare(pay("balance_before"), ">=", least)
+    found = looked_at(RuleSet((rule(pay("payee_is_new"), same_area), rule(balance))))
+    assert found == {
+        "call_invitation": {"answered_at", "area"},
+        "transfer": {
+            "initiated_at",
+            "payee_times_paid",
+            "payee_first_paid_at",
+            "area",
+            "balance_before",
+            "currency",
+        },
+    }

@@ -1,5 +1,6 @@
 """Tests of brokers of our own: they come up, and nothing of them stays."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from streams import children
 from streams.brokers import (
     DockerBroker,
     EmbeddedBroker,
@@ -81,6 +83,14 @@ def within(seconds: float) -> Iterator[None]:
     while time.monotonic() < end:
         yield
         time.sleep(0.05)
+
+
+def is_running(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_the_embedded_broker_answers_until_it_is_left_and_leaves_nothing(scratch: Path) -> None:
@@ -168,6 +178,60 @@ def test_docker_without_an_engine_is_refused_in_its_own_words(commands: Path) ->
     with pytest.raises(OutsideFailure) as caught:
         DockerBroker().__enter__()
     assert str(caught.value) == ("Docker has no engine that answers: Cannot connect to the daemon")
+
+
+def test_docker_runs_kafka_on_loopback_only_and_takes_it_away_afterwards(
+    tmp_path: Path, commands: Path
+) -> None:
+    said = tmp_path / "said"
+    script = f'[ "$1" = version ] && exit 0; echo "$@" > {said}; echo no such image; exit 125'
+    write_command(commands / "docker", script)
+    with pytest.raises(OutsideFailure) as caught:
+        DockerBroker().__enter__()
+    assert str(caught.value) == (
+        "Docker with apache/kafka:4.1.0 ended with code 125: no such image"
+    )
+    words = said.read_text(encoding="utf-8").split()
+    assert words[:3] == ["run", "--rm", "--publish"]
+    host, outer, inner = words[3].split(":")
+    assert (host, outer) == ("127.0.0.1", inner)
+    assert f"KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:{outer}" in words
+    assert "KAFKA_AUTO_CREATE_TOPICS_ENABLE=false" in words
+    assert words[-1] == "apache/kafka:4.1.0"
+
+
+def test_java_that_is_too_old_is_told_in_its_own_words(
+    tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ringfence" / "kafka-4.1.0").mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_command(commands / "java", "echo UnsupportedClassVersionError; echo '  at x'; exit 1")
+    with pytest.raises(OutsideFailure) as caught:
+        JavaBroker().__enter__()
+    assert str(caught.value) == (
+        "Apache Kafka 4.1.0 on Java could not format its data: UnsupportedClassVersionError"
+    )
+
+
+def test_without_its_wheel_there_is_no_embedded_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What Python takes for a module that is not there.
+    monkeypatch.setitem(sys.modules, "noida_db", None)
+    with pytest.raises(OutsideFailure, match=r"^noida-db is not installed \(pip install "):
+        EmbeddedBroker().__enter__()
+
+
+def test_a_child_that_does_not_mind_its_signal_is_killed(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_STOP_S", 0.3)
+    pid = scratch / "pid"
+    script = f"trap '' TERM; echo $$ > {pid}.new; mv {pid}.new {pid}; while :; do sleep 0.1; done"
+    with children.child(["/bin/sh", "-c", script], end_signal="TERM"):
+        assert any(pid.exists() for _ in within(10))
+        begun = time.monotonic()
+    assert 0.3 < time.monotonic() - begun < 10
+    number = int(pid.read_text(encoding="utf-8"))
+    assert any(not is_running(number) for _ in within(10))
 
 
 def test_kafka_without_java_is_refused(commands: Path) -> None:

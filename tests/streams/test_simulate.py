@@ -37,7 +37,7 @@ SCENARIOS = st.builds(
     seed=st.integers(0, 2**64),
     people=st.integers(10, 60),
     events=st.integers(0, 300),
-    start_us=st.integers(0, 20_000).map(lambda days: days * DAY_US),
+    start_us=st.integers(365, 100_000).map(lambda days: days * DAY_US),
     hours=st.integers(1, 60),
     cases=st.sampled_from(("none", "public")),
 )
@@ -144,6 +144,11 @@ def test_nothing_is_refused_or_late_and_ordinary_life_raises_no_alert(scenario: 
     assert anchors(found) == expected
     # Not even one that was withdrawn later.
     assert len(found.last) == len(expected)
+
+
+def test_even_where_few_people_do_very_much_nobody_seems_to_be_talked_into_anything() -> None:
+    found, _ = found_in(Scenario(people=10, events=3_000, hours=6), rule_set())
+    assert not found.last
 
 
 @given(SCENARIOS)
@@ -288,6 +293,23 @@ def test_a_start_that_is_no_moment_is_refused() -> None:
         'ringfence: --start: "yesterday" is not a moment with an offset like'
         " 2023-07-08T10:42:00+08:00\n"
     )
+
+
+@pytest.mark.parametrize("start", ["1970-12-31T23:59:59Z", "2260-12-31T00:00:00Z"])
+def test_a_start_at_the_edge_of_time_is_refused(start: str) -> None:
+    # Something applied for two days earlier, or told four days later, would lie outside.
+    done = run("--start", start)
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        f'ringfence: --start: 72 h from "{start}" do not lie in the years 1971 to 2260\n'
+    )
+
+
+@pytest.mark.parametrize("start", ["1971-01-01T00:00:00Z", "2260-12-29T00:00:00Z"])
+def test_a_start_well_within_time_is_taken(start: str) -> None:
+    scenario = Scenario(start_us=parse_moment(start), events=2_000)
+    for record in records(scenario):
+        BY_WIRE_TYPE[record["type"]].model.model_validate(record["data"])
 
 
 def test_a_terminal_sees_how_far_it_is() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -278,10 +278,5 @@ class MemoryMember:
 async def until(is_so: Callable[[], object]) -> None:
     """Wait until something is so, for five seconds at most."""
     async with asyncio.timeout(5):
-        while not is_so():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - what is waited for has no event
-
-
-def in_order(commits: Iterable[Commit]) -> list[int]:
-    """Return the offsets of commits."""
-    return [commit.offset for commit in commits]
+        while not is_so():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)

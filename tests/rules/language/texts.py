@@ -1,11 +1,16 @@
-"""Rule files put together from pieces, and what is wrong with them."""
+"""Rule files put together from pieces, what is wrong with them, and what they mean."""
 
-from rules.condition import Condition
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+from rules.condition import Condition, compile_expression
 from rules.language import RuleFileError, load_rules
 from rules.rule import Rule
 from rules.timing import Timing
 
 TIMING = Timing()
+
+Fields = Mapping[str, object]
 
 _RULE = """\
 id: tried
@@ -74,3 +79,19 @@ def condition(text: str, timing: Timing = TIMING) -> Condition:
 def refusals(text: str) -> list[str]:
     """Return what is wrong with a condition, without file and line."""
     return [mistake.partition(": ")[2] for mistake in mistakes(with_condition(text))]
+
+
+def evaluate(
+    judged: Condition, pay: Fields, call: Fields | None = None, gap_us: int = 0
+) -> object:
+    """Evaluate a condition over what is known of two events and their gap."""
+    function = compile_expression(
+        judged.expression,
+        lambda field: f"b[{field.step!r}].get({field.name!r})",
+        lambda step: f"b['at {step}']",
+    )
+    ends = {
+        "at call": SimpleNamespace(start_us=0, end_us=10),
+        "at pay": SimpleNamespace(start_us=10 + gap_us, end_us=10 + gap_us),
+    }
+    return function({"pay": pay, "call": call or {}, **ends})

@@ -1,0 +1,186 @@
+import pytest
+
+from rules.condition import Compare, Constant, Gap
+from rules.events import Kind
+from rules.fact import Event
+from rules.history import History
+from rules.matching import Plan, make_plan
+from rules.moment import HOUR_US, MINUTE_US
+from rules.rule import Rule, Step
+from tests.rules.build import (
+    TIMING,
+    at,
+    build_rule,
+    call_record,
+    compare,
+    condition,
+    event_of,
+    field,
+    loan_record,
+    relation,
+    transfer_record,
+)
+from tests.rules.oracle import Record
+
+CALL = Step("call", "call_invitation")
+PAY = Step("pay", "transfer", (), (relation("after", "call", 2 * HOUR_US),))
+
+
+def remember(plan: Plan, records: list[Record]) -> History:
+    """A history that holds these events, each a candidate of the steps that it fits."""
+    history = History()
+    for record in records:
+        event = event_of(record, TIMING)
+        history.put(event)
+        for number, step in enumerate(plan.rule.steps):
+            if step.event == record.type:
+                fits = plan.fits(number, event)
+                history.mark_candidate((plan.number, number), event, fits=fits)
+    return history
+
+
+def match(rule: Rule, anchor: str, *records: Record) -> list[str] | None:
+    """The own ids that a rule binds at this anchor."""
+    plan = make_plan(0, rule)
+    history = remember(plan, list(records))
+    events = [event_of(record, TIMING) for record in records]
+    (found,) = [history.get(event.identity) for event in events if event.identity.id == anchor]
+    assert isinstance(found, Event)
+    binding = plan.match(history, found)
+    return None if binding is None else [event.identity.id for event in binding]
+
+
+def call(own_id: str, clock: str, until: str = "", **data: str) -> Record:
+    until_us = at(until or clock)
+    return call_record(own_id, at(clock), until_us=until_us, **data)  # type: ignore[arg-type]  # fields of the call
+
+
+def test_of_several_bindings_the_greatest_in_file_order_is_reported() -> None:
+    #   10:00 c-1   10:10 c-2    10:20 p-1   10:30 p-2
+    rule = build_rule([CALL, PAY], TIMING, anchor="call")
+    records = [transfer_record("p-1", at("10:20")), transfer_record("p-2", at("10:30"))]
+    assert match(rule, "c-1", call("c-1", "10:00"), *records) == ["c-1", "p-2"]
+    rule = build_rule([CALL, PAY], TIMING)
+    calls = [call("c-2", "10:10"), call("c-1", "10:00")]
+    assert match(rule, "p-2", *calls, records[1]) == ["c-2", "p-2"]
+
+
+def test_an_earlier_step_outweighs_all_later_ones() -> None:
+    # The later call binds, though only the earlier one would leave the later loan.
+    loan = Step("loan", "transfer", (), (relation("before", "call", HOUR_US),))
+    rule = build_rule([CALL, loan, PAY], TIMING)
+    records = [
+        call("c-1", "10:00"),
+        call("c-2", "10:50"),
+        transfer_record("l-1", at("09:55")),
+        transfer_record("p-1", at("11:00")),
+    ]
+    assert match(rule, "p-1", *records) == ["c-2", "l-1", "p-1"]
+    too_far = transfer_record("l-2", at("09:49"))
+    assert match(rule, "p-1", *records[:2], too_far, records[3]) == ["c-1", "l-2", "p-1"]
+
+
+def test_the_search_goes_back_when_the_greatest_choice_leads_nowhere() -> None:
+    # c-3 and c-2 fit the transfer, but only c-1 was by the caller of the second call.
+    second = Step(
+        "second",
+        "call_invitation",
+        (
+            condition(
+                compare(
+                    field("second", "call_invitation", "caller"),
+                    "==",
+                    field("call", "call_invitation", "caller"),
+                )
+            ),
+        ),
+        (relation("after", "call", HOUR_US),),
+    )
+    rule = build_rule([CALL, PAY, second], TIMING, anchor="pay")
+    records = [
+        call("c-1", "10:00", caller="handle-1"),
+        call("c-2", "10:05", caller="handle-2"),
+        call("c-3", "10:10", caller="handle-3"),
+        call("c-4", "10:20", caller="handle-1"),
+        transfer_record("p-1", at("10:42")),
+    ]
+    assert match(rule, "p-1", *records) == ["c-1", "p-1", "c-4"]
+    assert match(rule, "p-1", *records[1:]) is None
+
+
+def test_equal_starts_are_told_apart_by_source_then_type_then_id() -> None:
+    rule = build_rule([CALL, PAY], TIMING)
+    pay = transfer_record("p-1", at("10:42"))
+    calls = [call("c-1", "10:00"), call("c-2", "10:00")]
+    assert match(rule, "p-1", *calls, pay) == ["c-2", "p-1"]
+    assert match(rule, "p-1", calls[0]._replace(source="//z.example"), calls[1], pay) == [
+        "c-1",
+        "p-1",
+    ]
+
+
+def test_no_event_is_bound_twice() -> None:
+    again = Step("again", "call_invitation", (), (relation("around", "call", HOUR_US),))
+    rule = build_rule([CALL, again], TIMING)
+    assert match(rule, "c-1", call("c-1", "10:00")) is None
+    assert match(rule, "c-1", call("c-1", "10:00"), call("c-2", "10:10")) == ["c-2", "c-1"]
+
+
+def test_all_relations_of_a_step_must_hold() -> None:
+    #   10:00 c-1           11:00 l-1  11:10 p-1
+    loan = Step("loan", "loan_drawdown")
+    pay = Step(
+        "pay",
+        "transfer",
+        (),
+        (relation("after", "call", HOUR_US), relation("after", "loan", 15 * MINUTE_US)),
+    )
+    tied = Step("loan", loan.event, (), (relation("after", "call", 2 * HOUR_US),))
+    rule = build_rule([CALL, tied, pay], TIMING)
+    drawn = loan_record("l-1", at("11:00"))
+    records = [drawn, transfer_record("p-1", at("11:10"))]
+    assert match(rule, "p-1", call("c-1", "10:00"), *records) is None
+    assert match(rule, "p-1", call("c-1", "10:10"), *records) == ["c-1", "l-1", "p-1"]
+
+
+def test_an_anchor_that_its_own_step_refuses_to_lie_with_the_rest_matches_nothing() -> None:
+    rule = build_rule([CALL, PAY], TIMING)
+    assert match(rule, "p-1", call("c-1", "10:43"), transfer_record("p-1", at("10:42"))) is None
+
+
+@pytest.mark.parametrize("anchor", ["c-1", "p-1"])
+def test_a_condition_may_ask_for_the_gap_to_an_earlier_step(anchor: str) -> None:
+    close = Compare("<=", Gap("pay", "call"), Constant(MINUTE_US, Kind.DURATION))
+    pay = Step("pay", "transfer", (condition(close),), PAY.relations)
+    name = "call" if anchor == "c-1" else "pay"
+    rule = build_rule([CALL, pay], TIMING, anchor=name)
+    records = [call("c-1", "10:00", "10:30"), transfer_record("p-1", at("10:31"))]
+    assert match(rule, anchor, *records) == ["c-1", "p-1"]
+    records[1] = transfer_record("p-1", at("10:31") + 1)
+    assert match(rule, anchor, *records) is None
+
+
+def test_only_true_satisfies() -> None:
+    # The areas are unknown, so whether they are the same is unknown too.
+    same = compare(
+        field("pay", "transfer", "area"), "==", field("call", "call_invitation", "area")
+    )
+    rule = build_rule([CALL, Step("pay", "transfer", (condition(same),), PAY.relations)], TIMING)
+    records = [call("c-1", "10:00"), transfer_record("p-1", at("10:42"))]
+    assert match(rule, "p-1", *records) is None
+    placed = [call("c-1", "10:00", area="x"), transfer_record("p-1", at("10:42"), area="x")]
+    assert match(rule, "p-1", *placed) == ["c-1", "p-1"]
+
+
+def test_an_event_fits_a_step_only_if_its_own_conditions_are_true() -> None:
+    where = (condition(field("pay", "transfer", "payee_is_new")),)
+    plan = make_plan(0, build_rule([Step("pay", "transfer", where)], TIMING))
+    known = transfer_record("p-1", at("10:42"))
+    data = {name: value for name, value in known.data.items() if name != "payee_times_paid"}
+    records = (
+        known,
+        known._replace(data={**data, "payee_times_paid": 1}),
+        known._replace(data=data),
+    )
+    fits = [plan.fits(0, event_of(record, TIMING)) for record in records]
+    assert fits == [True, False, False], "true, false, unknown"
