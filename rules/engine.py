@@ -70,7 +70,10 @@ class _Case:
 
 @dataclass(slots=True)
 class _Memory:
-    """What is remembered under one key: the events, and the open alerts that rest on each."""
+    """What is remembered under one key: the events, and the open alerts that need each.
+
+    Of the events of one type that an alert rests on only the least is noted: caps drop it first.
+    """
 
     history: History = field(default_factory=History)
     cases: dict[Identity, set[_CaseKey]] = field(default_factory=dict)
@@ -168,8 +171,11 @@ class Correlator:
             heapq.heappush(self._forgettable, (needed_until_us, key, event.identity))
         for plan, parts in uses:
             for anchor in self._touched(plan, parts, memory.history, event):
-                # A late anchor is judged once; everything else of a closed anchor stands.
-                fresh = held is None and anchor is event
+                # A late anchor is judged once; everything else of a closed anchor stands. One
+                # that a cap has dropped may have had its final record.
+                fresh = (
+                    held is None and anchor is event and not memory.history.may_have_dropped(event)
+                )
                 if fresh or not self._is_closed(plan, anchor):
                     self._judge(plan, value, memory, anchor)
         if held is None:
@@ -236,13 +242,13 @@ class Correlator:
             heapq.heappush(self._closing, (settled_us, key))
         case.state, case.content, case.anchor = "raised", content, match.anchor
         case.open_steps = _open_steps(plan, match)
-        self._rest(memory, key, case, frozenset(event.identity for _, event in match.events()))
+        self._rest(memory, key, case, _least_of_each_type(match))
         self._changed[key] = case
 
     def _rest(
         self, memory: _Memory, key: _CaseKey, case: _Case, events: frozenset[Identity]
     ) -> None:
-        """Note the events that an open alert rests on, in place of those noted before."""
+        """Note the events with which an open alert stands or falls, in place of those before."""
         for identity in case.rests_on - events:
             memory.cases[identity].discard(key)
         for identity in events - case.rests_on:
@@ -256,10 +262,10 @@ class Correlator:
         self.counts["dropped_by_cap"] += 1
         for key in sorted(memory.cases.pop(least.identity, ())):
             case = self._cases.get(key)
-            if case is not None and not case.final:
+            if case is not None and not (case.final or case.frozen):
                 _freeze(case)
                 self._changed[key] = case
-        memory.history.forget(least.identity)
+        memory.history.drop(least)
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
@@ -312,6 +318,18 @@ class Correlator:
             content=case.content,
             is_signal=rule.is_signal,
         )
+
+
+def _least_of_each_type(match: Match) -> frozenset[Identity]:
+    """Return the events that a cap would drop before all others that a match rests on."""
+    # The members of a set are of one type and in order of place.
+    firsts = (bound[0] if isinstance(bound, tuple) else bound for bound in match.bound if bound)
+    least: dict[str, Event] = {}
+    for event in firsts:
+        held = least.setdefault(event.identity.type, event)
+        if event.place < held.place:
+            least[event.identity.type] = event
+    return frozenset(event.identity for event in least.values())
 
 
 def _freeze(case: _Case) -> None:

@@ -17,12 +17,13 @@ class History:
     The candidates of a step are the events that fulfil its own conditions, ordered by place.
     """
 
-    __slots__ = ("_by_type", "_candidates", "_events")
+    __slots__ = ("_by_type", "_candidates", "_dropped", "_events")
 
     def __init__(self) -> None:
         self._events: dict[Identity, Event] = {}
         self._by_type: dict[str, list[Place]] = {}
         self._candidates: dict[StepKey, list[Place]] = {}
+        self._dropped: dict[str, Place] = {}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -47,6 +48,18 @@ class History:
         """Return the least event of a type, if more than `cap` of it are remembered."""
         places = self._by_type[event_type]
         return self._events[Identity(*places[0][1:])] if len(places) > cap else None
+
+    def drop(self, event: Event) -> None:
+        """Forget an event before its time, and note how far up its type has been dropped."""
+        dropped = self._dropped.get(event.identity.type)
+        if dropped is None or dropped < event.place:
+            self._dropped[event.identity.type] = event.place
+        self.forget(event.identity)
+
+    def may_have_dropped(self, event: Event) -> bool:
+        """Tell whether an event may have been here before, and been dropped."""
+        dropped = self._dropped.get(event.identity.type)
+        return dropped is not None and event.place <= dropped
 
     def mark_candidate(self, step: StepKey, event: Event, *, fits: bool) -> bool:
         """Note whether an event fits a step; tell whether it did before or does now."""

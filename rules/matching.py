@@ -51,11 +51,9 @@ class _Search:
         self.anchor = anchor
         self.chosen: list[Any] = [None] * parts + [anchor]
         self.best: Match | None = None
+        self.most: int | None = None
         self.tried = 0
-
-    @property
-    def is_capped(self) -> bool:
-        return self.tried >= MAX_TRIED
+        self.cut_short = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Plan:
             search.chosen[self.anchor] = anchor
             if self._hold(self.anchor, search.chosen):
                 self._extend(search, 0)
-        return search.best, search.is_capped
+        return search.best, search.cut_short
 
     def _extend(self, search: _Search, at: int) -> None:
         """Choose an event for each single step that is left, the greatest first."""
@@ -114,10 +112,13 @@ class Plan:
             self._extend(search, at + 1)
             return
         for event in self._candidates(search, step):
-            if search.is_capped or self._is_settled(search):
+            if self._is_settled(search):
                 break
             if any(event is other for other in search.chosen):
                 continue
+            if search.tried >= MAX_TRIED:
+                search.cut_short = True
+                break
             search.tried += 1
             search.chosen[step] = event
             if self._hold(step, search.chosen):
@@ -135,8 +136,22 @@ class Plan:
         return all(judge(chosen) is True for judge in self.checks[part])
 
     def _is_settled(self, search: _Search) -> bool:
-        most = self.rule.base + sum(part.weight for part in self.rule.evidence)
-        return search.best is not None and search.best.score == most
+        """Tell whether no other choice can have a higher score than the best so far."""
+        if search.best is None:
+            return False
+        if search.most is None:
+            search.most = self._most(search)
+        return search.best.score == search.most
+
+    def _most(self, search: _Search) -> int:
+        """Return a score that none can exceed: of evidence that has no candidate, nothing."""
+        first = len(self.rule.parts) - len(self.rule.evidence)
+        return self.rule.base + sum(
+            part.weight
+            for number, part in enumerate(self.rule.evidence, first)
+            # A set may be satisfied by having no member.
+            if part.having or any(True for _ in self._candidates(search, number))
+        )
 
     def _complete(self, search: _Search) -> None:
         """Judge sets, `unless` and evidence for the events chosen; keep the better match."""
@@ -145,8 +160,10 @@ class Plan:
             return
         first = len(self.rule.steps)
         evidence = first + len(self.rule.unless)
-        if any(self._is_there(search, part, chosen) for part in range(first, evidence)):
-            return
+        for part in range(first, evidence):
+            if self._is_there(search, part, chosen):
+                return
+            chosen[part] = None
         score = self.rule.base
         for part in range(evidence, len(self.rule.parts)):
             if self._is_there(search, part, chosen):

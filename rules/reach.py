@@ -70,13 +70,17 @@ class Span:
 
 @dataclass(frozen=True)
 class Reading:
-    """A step as far as the span needs it: what it can bind and how that lies to other steps."""
+    """A step as far as the span needs it: what it can bind and how that lies to other steps.
+
+    `optional` says that a match may do without it, as it does without `unless` and evidence.
+    """
 
     name: str
     events: tuple[str, ...]
     relations: Sequence[Relation] = ()
     each: bool = False
     window_us: int | None = None
+    optional: bool = False
 
     def longest_us(self, timing: Timing) -> int:
         """Return the longest that an event of this step counts as, in microseconds."""
@@ -107,7 +111,9 @@ def span_of(readings: Sequence[Reading], anchor: str, timing: Timing) -> Span:
             forth, back = (relation.other, reading.name), (reading.name, relation.other)
             upper[forth] = min(upper[forth], greatest)
             upper[back] = min(upper[back], -least)
-    _shorten(upper, names)
+    # Two events are tied through a third only if every match has that one.
+    always = [r.name for r in readings if r.name == anchor or not (r.each or r.optional)]
+    _shorten(upper, names, always)
     for name in names:
         if math.inf in (upper[anchor, name], upper[name, anchor]):
             raise ValueError(name)
@@ -131,8 +137,10 @@ def _settle_us(event: str, timing: Timing) -> int:
     return 0 if event == "alert" else timing.settle(event)
 
 
-def _shorten(upper: dict[tuple[str, str], float], names: list[str]) -> None:
-    for via in names:
+def _shorten(
+    upper: dict[tuple[str, str], float], names: Sequence[str], through: Sequence[str]
+) -> None:
+    for via in through:
         for a in names:
             for b in names:
                 upper[a, b] = min(upper[a, b], upper[a, via] + upper[via, b])

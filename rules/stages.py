@@ -46,6 +46,15 @@ class Engine:
         passed.append(Mark(*_FIRST, self._passed_on(self.first.watermarks.minimum_us)))
         return raised + self.second.observe(passed, revision)
 
+    def join(self, partition: Partition) -> int:
+        """Let in a feed partition that is not on the roster; return the watermark it starts at.
+
+        That is the minimum as it stands, in microseconds: what has been judged final stays so.
+        """
+        minimum_us = self.first.watermarks.minimum_us
+        self.first.watermarks.raise_to(partition, minimum_us)
+        return minimum_us
+
     def _passed_on(self, minimum_us: int) -> int:
         """Return how far the second stage may go: no alert that starts before can change."""
         if minimum_us in (NEVER_US, END_US):

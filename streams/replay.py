@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from rules.alert import Alert
-from rules.engine import Correlator
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
+from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.ingest import Ingest, Read
 from streams.logs import Log
@@ -179,7 +179,7 @@ class Replay:
         """
         sources = [_Source(n, log, self._read) for n, log in enumerate(logs)]
         roster = self._roster(sources)
-        correlator = Correlator(self._rule_set, dict.fromkeys(roster, NEVER_US))
+        engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
         self._clocks = {p: FeedClock(self._lateness_us(p[0])) for p in roster}
         while source := min(sources, key=lambda s: (s.time_us, s.place), default=None):
             line = source.next()
@@ -190,11 +190,11 @@ class Replay:
             if line.read is None:
                 self.summary.empty += 1
                 continue
-            rows = self._rows(source, line, line.read, correlator, on_dead_letter)
-            self._emit(correlator.observe(rows, self.summary.lines), on_alert)
+            rows = self._rows(source, line, line.read, engine, on_dead_letter)
+            self._emit(engine.observe(rows, self.summary.lines), on_alert)
         ends = [Mark(*partition, END_US) for partition in self._clocks]
-        self._emit(correlator.observe(ends, self.summary.lines + 1), on_alert)
-        return self._closed(correlator)
+        self._emit(engine.observe(ends, self.summary.lines + 1), on_alert)
+        return self._closed(engine)
 
     def _read(self, raw: bytes) -> Read:
         return self._ingest.read(raw, now_us=self._as_of_us, trust_recorded=True)
@@ -209,7 +209,7 @@ class Replay:
         source: _Source,
         line: _Line,
         read: Read,
-        correlator: Correlator,
+        engine: Engine,
         on_dead_letter: Callable[[bytes], None],
     ) -> list[Fact | Mark]:
         self.summary.records += 1
@@ -220,7 +220,7 @@ class Replay:
             if not read.moves_watermark:
                 return []
         partition = source.partition_of(read)
-        clock = self._clock(partition, correlator)
+        clock = self._clock(partition, engine)
         before_us = clock.watermark_us
         taken = self._ingest.admit(read, clock)
         self.summary.late += taken.late
@@ -229,15 +229,13 @@ class Replay:
             return list(taken.facts)
         return [*taken.facts, Mark(*partition, clock.watermark_us)]
 
-    def _clock(self, partition: Partition, correlator: Correlator) -> FeedClock:
+    def _clock(self, partition: Partition, engine: Engine) -> FeedClock:
         clock = self._clocks.get(partition)
         if clock is None:
-            # What has been judged final stays so: a newcomer starts where the others have come.
-            start_us = correlator.watermarks.minimum_us
+            start_us = engine.join(partition)
             self.summary.joined_late += start_us != NEVER_US
             clock = FeedClock(self._lateness_us(partition[0]), start_us)
             self._clocks[partition] = clock
-            correlator.watermarks.raise_to(partition, start_us)
         return clock
 
     def _emit(self, alerts: Sequence[Alert], on_alert: Callable[[Alert], None]) -> None:
@@ -246,8 +244,8 @@ class Replay:
             self._last[alert.alert_id] = (alert.content["rule"]["id"], alert.state)
             on_alert(alert)
 
-    def _closed(self, correlator: Correlator) -> Summary:
+    def _closed(self, engine: Engine) -> Summary:
         self.summary.partitions = len(self._clocks)
-        self.summary.below_horizon = correlator.counts["below_horizon"]
+        self.summary.below_horizon = engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
         return self.summary

@@ -37,6 +37,7 @@ class ReplayRequest:
     as_of: str | None = None
     feeds: str | None = None
     final_only: bool = False
+    signals: bool = False
     summary: str = "text"
 
 
@@ -58,7 +59,7 @@ def run_replay(request: ReplayRequest) -> int:
         letters = stack.enter_context(_letters(request.dead_letters))
         alerts = stack.enter_context(output(request.out))
         stack.enter_context(_progress(logs, replay.summary))
-        written = _Written(alerts, final_only=request.final_only)
+        written = _Written(alerts, final_only=request.final_only, signals=request.signals)
         replay.run(logs, written.write, letters)
         written.finish()
     _report(replay.summary, time.perf_counter() - begun, request.summary)
@@ -108,12 +109,15 @@ def _feeds(text: str | None) -> Sequence[Partition]:
 class _Written:
     """Writes alerts as they come, or only the last record of each at the end."""
 
-    def __init__(self, stream: BinaryIO, *, final_only: bool) -> None:
+    def __init__(self, stream: BinaryIO, *, final_only: bool, signals: bool) -> None:
         self._stream = stream
         self._final_only = final_only
+        self._signals = signals
         self._last: dict[str, Alert] = {}
 
     def write(self, alert: Alert) -> None:
+        if alert.is_signal and not self._signals:
+            return
         if self._final_only:
             self._last[alert.alert_id] = alert
         else:

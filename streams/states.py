@@ -104,7 +104,9 @@ class FactsState:
         if self._notes.is_due(row.offset):
             self._notes.add(Point(row.offset, self.watermarks))
         self.next_offset += 1
-        return self._correlator.observe([fact_or_mark], revision_at(row.offset))
+        alerts = self._correlator.observe([fact_or_mark], revision_at(row.offset))
+        # Signals feed other rules only; the topic is for what asks for something.
+        return [alert for alert in alerts if not alert.is_signal]
 
     def commit_point(self) -> Point:
         """Return where a rebuild of this state begins: no later than all that is remembered."""

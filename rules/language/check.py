@@ -4,17 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
 
-from rules.events import KEYS, Action, Severity, Stage
+from rules.events import KEYS, Stage
 from rules.language.conditions import read_message
 from rules.language.literals import Param
-from rules.language.mistakes import Mistakes, quoted
+from rules.language.mistakes import Mistakes, Place, quoted
 from rules.language.names import Scope
-from rules.language.parameters import read_parameters
-from rules.language.read import Table
+from rules.language.parameters import Given, read_parameters
+from rules.language.read import Leaf, Table
+from rules.language.relations import Surroundings
+from rules.language.score import read_outcome
 from rules.language.section import Section, as_table
-from rules.language.steps import CheckedStep, Surroundings, read_steps
-from rules.language.story import Story, read_stories
-from rules.rule import Band, By, Message, Step
+from rules.language.steps import Parts, read_parts
+from rules.language.story import read_stories
+from rules.language.told import Story
+from rules.language.vain import note_vain_lines
+from rules.rule import Band, By, Message, Raise
 
 T = TypeVar("T")
 
@@ -22,9 +26,18 @@ REQUIRED = ("id", "version", "title", "status", "typology", "stage", "steps")
 KNOWN = (
     *REQUIRED,
     *("tags", "about", "provenance", "blind_spots", "confusers", "advice", "params", "by"),
-    *("anchor", "score", "severity", "action", "raise", "message", "stories"),
+    *(
+        "anchor",
+        "unless",
+        "evidence",
+        "score",
+        "severity",
+        "action",
+        "raise",
+        "message",
+        "stories",
+    ),
 )
-LATER = ("unless", "evidence")
 STATUSES = ("experimental", "test", "stable", "deprecated")
 _WORD = r"[a-z][a-z0-9_]{2,63}"
 
@@ -43,39 +56,44 @@ class CheckedRule:
     advice: str
     by: By
     parameters: Mapping[str, Param]
-    steps: tuple[Step, ...]
+    parts: Parts
     anchor: str
     base: int
     bands: tuple[Band, ...]
     message: Message | None
     message_text: str
-    raises: str
+    raises: Raise
     stories: tuple[Story, ...]
+    confusers: tuple[Leaf, ...]
+    file: str
+    stories_at: Place
 
 
-def check(table: Table, timezone: str, mistakes: Mistakes) -> CheckedRule | None:
+def check(table: Table, timezone: str, given: Given, mistakes: Mistakes) -> CheckedRule | None:
     """Return what a rule file says, or None after noting what is wrong with it.
 
     Args:
         table: the tree of the file.
+        given: the parameters that were set from outside.
         timezone: the zone in which its conditions read hours and weekdays.
         mistakes: where everything goes that is wrong with it.
     """
-    section = Section(table, "a rule", mistakes, known=KNOWN, required=REQUIRED, later=LATER)
+    section = Section(table, "a rule", mistakes, known=KNOWN, required=REQUIRED)
     rule_id = _id(section, mistakes)
     _check_reading(section, mistakes)
     by = section.one_of("by", KEYS) if "by" in section else "person"
     around = Surroundings(
         by=cast("By", by or "person"),
-        parameters=read_parameters(section.node("params"), mistakes),
+        anchor=None,
+        parameters=read_parameters(section.node("params"), given, mistakes),
         timezone=timezone,
         mistakes=mistakes,
     )
-    nodes = section.items("steps", "a list of steps", one="at least one step")
-    steps = read_steps(nodes, around)
-    anchor = _anchor(section, steps)
-    base, bands = _outcome(section, mistakes)
-    message = _message(section, steps, around)
+    parts = read_parts(section, around)
+    _check_stage(section, parts, mistakes)
+    weights = tuple(part.step.weight for part in parts.evidence)
+    base, bands = read_outcome(section, weights, mistakes)
+    message = _message(section, parts, around)
     texts = {
         "version": section.matching("version", r"\d+\.\d+\.\d+", "a form like 1.0.0"),
         "title": section.text("title"),
@@ -83,11 +101,12 @@ def check(table: Table, timezone: str, mistakes: Mistakes) -> CheckedRule | None
         "typology": section.matching("typology", _WORD, "small letters, digits and _"),
         "stage": section.one_of("stage", get_args(Stage)),
         "advice": section.text("advice"),
-        "raises": _raises(section),
     }
+    raises = _raises(section)
     tags = _tags(section, mistakes)
-    stories = read_stories(section.node("stories"), steps, mistakes)
-    if mistakes.errors:
+    stories = read_stories(section.node("stories"), parts.all, mistakes)
+    note_vain_lines(parts, given.values, mistakes)
+    if mistakes.errors or given.mistakes.errors:
         return None
     return CheckedRule(
         **{name: text or "" for name, text in texts.items()},
@@ -95,13 +114,17 @@ def check(table: Table, timezone: str, mistakes: Mistakes) -> CheckedRule | None
         tags=tags,
         by=around.by,
         parameters={name: _sure(p) for name, p in around.parameters.items()},
-        steps=tuple(checked.step for checked in steps),
-        anchor=_sure(anchor),
+        parts=parts,
+        anchor=_sure(parts.anchor),
         base=base,
         bands=bands,
         message=message,
         message_text=section.text("message") or "",
+        raises=raises,
         stories=stories,
+        confusers=section.texts("confusers"),
+        file=mistakes.file,
+        stories_at=section.place("stories"),
     )
 
 
@@ -134,11 +157,17 @@ def _check_reading(section: Section, mistakes: Mistakes) -> None:
             entry.matching("published", r"\d{4}(-\d{2}(-\d{2})?)?", "a day like 2023-07-10")
 
 
-def _raises(section: Section) -> str | None:
-    raises = section.one_of("raise", ("at_once", "when_final")) if "raise" in section else None
-    if raises == "when_final":
-        section.wrong("raise", "'when_final' is not supported yet by this version")
-    return raises or "at_once"
+def _raises(section: Section) -> Raise:
+    raises = section.one_of("raise", get_args(Raise)) if "raise" in section else None
+    return cast("Raise", raises or "at_once")
+
+
+def _check_stage(section: Section, parts: Parts, mistakes: Mistakes) -> None:
+    """Check that a rule of the second stage has nothing that would wait for other rules."""
+    events = {option.event for part in parts.all for option in part.step.options}
+    if "alert" in events and parts.unless:
+        what = "a rule that reads alerts has no 'unless'"
+        mistakes.add(section.place("unless"), what)
 
 
 def _tags(section: Section, mistakes: Mistakes) -> tuple[str, ...]:
@@ -154,72 +183,25 @@ def _tags(section: Section, mistakes: Mistakes) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def _anchor(section: Section, steps: tuple[CheckedStep, ...]) -> str | None:
-    if "anchor" not in section:
-        return steps[-1].step.name if steps else None
-    return section.one_of("anchor", [checked.step.name for checked in steps])
-
-
-def _outcome(section: Section, mistakes: Mistakes) -> tuple[int, tuple[Band, ...]]:
-    """Return the base score and the bands; one outcome is a single band from 0."""
-    single = [key for key in ("severity", "action") if key in section]
-    if "score" not in section:
-        if len(single) < 2:  # noqa: PLR2004 - severity and action
-            what = "'score' is missing in a rule, or else 'severity' and 'action'"
-            mistakes.add(section.at, what)
-        return 0, (_band(section, 0),)
-    for key in single:
-        mistakes.add(section.place(key), f"'{key}' stands beside 'score', wanted it in a band")
-    node = section.node("score")
-    table = None if node is None else as_table(node, "a mapping with base and bands", mistakes)
-    if table is None:
-        return 0, ()
-    keys = ("base", "bands")
-    score = Section(table, "score", mistakes, known=keys, required=keys)
-    base = score.integer("base")
-    bands = _bands(score, mistakes)
-    if base is not None and bands and bands[0].floor > base:
-        what = f"the first band starts at {bands[0].floor}, above the base {base}"
-        score.wrong("bands", what)
-    return base or 0, bands
-
-
-def _bands(score: Section, mistakes: Mistakes) -> tuple[Band, ...]:
-    bands: list[Band] = []
-    nodes = score.items("bands", "a list of bands", one="at least one band")
-    keys = ("from", "severity", "action")
-    for item in nodes:
-        table = as_table(item, "a mapping with from, severity, action", mistakes)
-        if table is None:
-            continue
-        entry = Section(table, "a band", mistakes, known=keys, required=keys)
-        band = _band(entry, entry.integer("from"))
-        if bands and band.floor <= bands[-1].floor:
-            mistakes.add(table.at, "bands go up, wanted a 'from' above the one before")
-        bands.append(band)
-    if len(nodes) > 1:
-        mistakes.add(nodes[1].at, "more than one band is not supported yet by this version")
-    return tuple(bands)
-
-
-def _band(section: Section, floor: int | None) -> Band:
-    severity = section.one_of("severity", get_args(Severity)) or "info"
-    action = section.one_of("action", get_args(Action)) or "none"
-    return Band(floor or 0, cast("Severity", severity), cast("Action", action))
-
-
-def _message(
-    section: Section, steps: tuple[CheckedStep, ...], around: Surroundings
-) -> Message | None:
+def _message(section: Section, parts: Parts, around: Surroundings) -> Message | None:
     if section.text("message") is None:
         return None
     leaf = section.leaf("message")
     assert leaf is not None, "it has just been read as text"
+    steps = {part.step.name: part.event for part in parts.steps if not part.step.each}
+    sets = {part.step.name: part.event for part in parts.steps if part.step.each}
     scope = Scope(
+        place="a message",
         step="",
         own=None,
-        steps={checked.step.name: checked.event for checked in steps},
-        later=frozenset(),
+        steps=steps,
+        sets=sets,
+        single=frozenset({*steps, *(name for name in sets if name == parts.anchor)}),
+        barred={
+            part.step.name: f"'{part.step.name}' stands under '{part.role}', wanted a step"
+            for part in parts.unless + parts.evidence
+        },
+        adds_up=True,
         parameters=around.parameters,
         timezone=around.timezone,
     )

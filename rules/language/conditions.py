@@ -4,7 +4,7 @@ import ast
 import warnings
 from collections.abc import Iterator
 
-from rules.condition import Condition, Expression, Field, Gap, Parameter
+from rules.condition import Aggregate, Condition, Expression, Field, Gap, Parameter
 from rules.language.expressions import Typist
 from rules.language.mistakes import Mistakes
 from rules.language.names import Scope, UnjudgedError
@@ -109,8 +109,8 @@ def _read_value(
     except ConditionError as error:
         mistakes.add(leaf.place(start + error.at), error.message, error.hint)
         return None
-    if isinstance(value, Field | Parameter | Gap):
+    if isinstance(value, Aggregate | Field | Gap | Parameter):
         return value
-    hint = "wanted step.field, gap(step, step) or a parameter"
+    hint = "wanted step.field, gap(step, step), count(set) and the like, or a parameter"
     mistakes.add(leaf.place(start), "a message shows plain values only", hint)
     return None

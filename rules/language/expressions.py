@@ -7,6 +7,7 @@ import ast
 from collections.abc import Callable, Mapping
 
 from rules.condition import (
+    Aggregate,
     Among,
     Arithmetic,
     Call,
@@ -29,6 +30,12 @@ from rules.language.tokens import ConditionError
 _NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
 _AMOUNTS = frozenset({Kind.MONEY, Kind.DURATION})
 _ORDERED = frozenset({*_NUMBERS, *_AMOUNTS, Kind.MOMENT, Kind.TEXT})
+_AGGREGATED: Mapping[str, frozenset[Kind]] = {
+    "count": frozenset(Kind),
+    "sum": frozenset({*_NUMBERS, *_AMOUNTS}),
+    "least": frozenset({*_NUMBERS, *_AMOUNTS, Kind.MOMENT}),
+    "greatest": frozenset({*_NUMBERS, *_AMOUNTS, Kind.MOMENT}),
+}
 _COMPARE: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==",
     ast.NotEq: "!=",
@@ -251,10 +258,43 @@ class Typist(Names):
 
     def gap(self, _: str, nodes: list[ast.expr]) -> Expression:
         """Return `gap(step, step)`."""
-        first, second = self._step(nodes[0]), self._step(nodes[1])
+        first, second = self._single(nodes[0]), self._single(nodes[1])
         if first == second:
             raise self._wrong(nodes[1], "the gap of an event to itself is always zero")
         return Gap(first, second)
+
+    def _single(self, node: ast.expr) -> str:
+        step = self._step(node)
+        if step not in self._scope.single:
+            hint = "of sets, only the one that is the anchor stands for one event"
+            if step == self._scope.step and self._scope.own is not None:
+                hint = "how the members of the anchor's set lie is for its relations to say"
+            raise self._wrong(node, f"'{step}' is a set, gap() wants two events", hint)
+        return step
+
+    def of_set(self, name: str, nodes: list[ast.expr]) -> Expression:
+        """Return `count(set)`, or `count`, `sum`, `least` or `greatest` of a set's field."""
+        node = nodes[0]
+        if not self._scope.adds_up:
+            raise self._wrong(node, f"{name}() stands under 'having' only")
+        if name == "count" and isinstance(node, ast.Name):
+            return Aggregate("count", self._set(node), None, Kind.INTEGER)
+        if not isinstance(node, ast.Attribute):
+            raise self._wrong(node, f"{name}() wants a field of a set, such as {name}(x.amount)")
+        step = self._set(node.value)
+        spec = self._field(node, step, self._scope.sets[step])
+        if spec.kind not in _AGGREGATED[name]:
+            what = f"{self._quote(node)} is {KIND_NAMES[spec.kind]}, {name}() does not go with it"
+            raise self._wrong(node, what)
+        kind = Kind.INTEGER if name == "count" else spec.kind
+        return Aggregate(name, step, Field(step, node.attr, spec.kind, spec.open), kind)  # type: ignore[arg-type]  # one of the four
+
+    def _set(self, node: ast.expr) -> str:
+        step = self._step(node)
+        if step not in self._scope.sets:
+            hint = suggestion(step, self._scope.sets, "sets")
+            raise self._wrong(node, f"'{step}' binds one event, wanted a set", hint)
+        return step
 
     def starts_with(self, _: str, nodes: list[ast.expr]) -> Expression:
         """Return `startswith(text, "…")`."""
@@ -272,7 +312,7 @@ class Typist(Names):
     def _check_varies(self, node: ast.expr, expression: Expression) -> None:
         # With a mistake inside it, an expression has lost parts.
         if not self.mistakes and not any(
-            isinstance(part, Field | Gap) for part in walk(expression)
+            isinstance(part, Aggregate | Field | Gap) for part in walk(expression)
         ):
             hint = "a condition looks at a field of some step"
             raise self._wrong(node, "this is the same for every event", hint)
@@ -280,11 +320,15 @@ class Typist(Names):
 
 _Builder = Callable[[Typist, str, list[ast.expr]], Expression]
 _FUNCTIONS: Mapping[str, tuple[int, _Builder]] = {
+    "count": (1, Typist.of_set),
     "gap": (2, Typist.gap),
+    "greatest": (1, Typist.of_set),
     "hour": (1, Typist.clock),
+    "least": (1, Typist.of_set),
     "number": (1, Typist.of_money),
     "ratio": (2, Typist.of_money),
     "startswith": (2, Typist.starts_with),
+    "sum": (1, Typist.of_set),
     "weekday": (1, Typist.clock),
 }
 

@@ -1,7 +1,7 @@
 """What is wrong with a rule file: each mistake at its line and column, in one sentence."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 _SHOWN = 6
@@ -39,14 +39,16 @@ class Place:
 
 
 class Mistakes:
-    """The mistakes found in one file so far."""
+    """The mistakes found in one file so far; `noted` counts those found again as well."""
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.noted = 0
         self._found: dict[tuple[Place, str], RuleFileError] = {}
 
     def add(self, at: Place, message: str, hint: str | None = None) -> None:
         """Note a mistake; the same one at the same place is noted once."""
+        self.noted += 1
         error = RuleFileError(self.file, at.line, at.column, message, hint)
         self._found.setdefault((at, message), error)
 
@@ -56,10 +58,22 @@ class Mistakes:
         return [self._found[key] for key in sorted(self._found)]
 
 
+def raise_all(errors: Sequence[RuleFileError], where: str) -> None:
+    """Raise an ExceptionGroup of these mistakes, if there are any."""
+    if errors:
+        count = "1 mistake" if len(errors) == 1 else f"{len(errors)} mistakes"
+        raise ExceptionGroup(f"{count} in {where}", errors)
+
+
 def quoted(text: str) -> str:
     """Return text from a file as it may stand in a message: in quotes, short, on one line."""
     short = text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
     return "'" + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in short) + "'"
+
+
+def with_article(name: str) -> str:
+    """Return `a transfer`, `an alert`."""
+    return f"{'an' if name[:1] in 'aeio' else 'a'} {name}"
 
 
 def listed(names: Collection[str]) -> str:

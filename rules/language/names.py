@@ -11,23 +11,37 @@ from decimal import Decimal
 from rules.condition import Constant, Expression, Field, Parameter
 from rules.events import EventSpec, FieldSpec, Kind
 from rules.language.literals import LiteralError, Param, read_literal
-from rules.language.mistakes import quoted, suggestion
+from rules.language.mistakes import quoted, suggestion, with_article
 from rules.language.tokens import ConditionError
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a condition may name.
+    """What a line of a rule may name.
 
-    `own` is the event type of the step that it stands in, whose fields are bare names; None in a
-    message. `steps` are the other steps that it may name, `later` those it may not yet. A type
-    or parameter that is itself mistaken is None: what names it cannot be judged.
+    A type or parameter that is itself mistaken is None: what names it cannot be judged.
+
+    Attributes:
+        place: What the line is, for messages: `a condition on transfer`, `a message`.
+        step: The step that it belongs to; empty in a message.
+        own: The event type whose fields are bare names; None in a message and under `having`.
+        steps: The other steps that bind one event, with what it is.
+        sets: The sets, with what their members are.
+        single: All names that stand for one event here; the set that is the anchor does.
+        barred: Names that exist and may not stand here, and why not.
+        adds_up: Whether `count`, `sum`, `least` and `greatest` may stand here.
+        parameters: The rule's parameters.
+        timezone: Where hours and weekdays are read.
     """
 
+    place: str
     step: str
     own: EventSpec | None
     steps: Mapping[str, EventSpec | None]
-    later: frozenset[str]
+    sets: Mapping[str, EventSpec | None]
+    single: frozenset[str]
+    barred: Mapping[str, str]
+    adds_up: bool
     parameters: Mapping[str, Param | None]
     timezone: str
 
@@ -86,7 +100,7 @@ class Names:
             return Operand(node, Field(scope.step, name, spec.kind, spec.open), spec)
         if name in scope.parameters:
             return self._parameter(node, scope.parameters[name])
-        if name in scope.steps:
+        if name in scope.steps or name in scope.sets:
             wanted = f"write '{name}.' and one of its fields"
             raise self._wrong(node, f"'{name}' is a step, not a value", wanted)
         raise self._unknown_name(node)
@@ -100,38 +114,42 @@ class Names:
 
     def _unknown_name(self, node: ast.Name) -> ConditionError:
         scope = self._scope
+        what = f"unknown name {quoted(node.id)} in {scope.place}"
         if scope.own is None:
-            names = {*scope.parameters, *scope.steps}
-            hint = suggestion(node.id, names, "steps and parameters")
-            return self._wrong(node, f"unknown name {quoted(node.id)} in a message", hint)
+            names = {*scope.parameters, *scope.steps, *scope.sets}
+            return self._wrong(node, what, suggestion(node.id, names, "steps and parameters"))
         hint = suggestion(node.id, scope.own.fields, "fields", scope.parameters)
-        what = f"unknown name {quoted(node.id)} in a condition on {scope.own.name}"
         return self._wrong(node, what, hint)
 
     def _attribute(self, node: ast.Attribute) -> Operand:
-        step = self._step(node.value)
-        if step == self._scope.step:
+        step, scope = self._step(node.value), self._scope
+        if step in scope.sets:
+            hint = f"write count({step}.{node.attr}), or sum, least or greatest, under 'having'"
+            raise self._wrong(node, f"'{step}' is a set, it has no single {node.attr}", hint)
+        if step == scope.step:
             raise self._wrong(node, f"'{step}' is this step itself", f"write '{node.attr}' alone")
-        event = self._scope.steps[step]
+        spec = self._field(node, step, scope.steps[step])
+        return Operand(node, Field(step, node.attr, spec.kind, spec.open), spec)
+
+    def _field(self, node: ast.Attribute, step: str, event: EventSpec | None) -> FieldSpec:
         if event is None:
             raise UnjudgedError(node.col_offset, "")
         spec = event.fields.get(node.attr)
         if spec is None:
             hint = suggestion(node.attr, event.fields, "fields")
-            message = f"unknown name {quoted(node.attr)} of step '{step}', a {event.name}"
-            raise ConditionError(self._end(node) - len(node.attr), message, hint)
-        return Operand(node, Field(step, node.attr, spec.kind, spec.open), spec)
+            what = f"unknown name {quoted(node.attr)} of step '{step}', {with_article(event.name)}"
+            raise ConditionError(self._end(node) - len(node.attr), what, hint)
+        return spec
 
     def _step(self, node: ast.expr) -> str:
         """Return the name of a step that stands here."""
         if not isinstance(node, ast.Name):
             raise self._wrong(node, f"{self._quote(node)} stands where a step's name is wanted")
         scope = self._scope
-        if node.id in scope.later:
-            what = f"step '{node.id}' comes later, a condition names earlier steps only"
-            raise self._wrong(node, what)
-        if node.id != scope.step and node.id not in scope.steps:
-            hint = suggestion(node.id, scope.steps, "steps")
+        if node.id in scope.barred:
+            raise self._wrong(node, scope.barred[node.id])
+        if node.id != scope.step and node.id not in {*scope.steps, *scope.sets}:
+            hint = suggestion(node.id, {*scope.steps, *scope.sets}, "steps")
             raise self._wrong(node, f"unknown step {quoted(node.id)}", hint)
         return node.id
 

@@ -3,32 +3,73 @@
 import keyword
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from rules.events import EVENTS, Kind, Value
-from rules.language.literals import Param
-from rules.language.mistakes import Mistakes, quoted
+from rules.language.literals import KIND_NAMES, Param
+from rules.language.mistakes import Mistakes, quoted, suggestion
+from rules.language.overrides import Values
 from rules.language.read import Items, Leaf, Node, Table, describe
-from rules.language.section import as_leaf, as_table
+from rules.language.section import as_leaf, as_table, as_text
 from rules.moment import parse_duration
 from rules.money import parse_money
 from rules.operators import Thresholds
 
 NAME = r"[a-z][a-z0-9_]{0,63}"
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,12})?")
+_NUMBERS = frozenset({Kind.INTEGER, Kind.NUMBER})
 _WANTED = "a duration, a number, a text, or a list of money"
 
 
-def read_parameters(node: Node | None, mistakes: Mistakes) -> Mapping[str, Param | None]:
-    """Return the parameters by name; None for one that has a mistake in it."""
+@dataclass(frozen=True)
+class Given:
+    """What was set from outside: values by name, and where their mistakes go."""
+
+    values: Values
+    mistakes: Mistakes
+
+
+def read_parameters(
+    node: Node | None, given: Given, mistakes: Mistakes
+) -> Mapping[str, Param | None]:
+    """Return the parameters by name; None for one that has a mistake in it.
+
+    Args:
+        node: what the rule's own file says.
+        given: what takes the place of it.
+        mistakes: where what is wrong with the rule's own file goes.
+    """
     table = None if node is None else as_table(node, "a mapping of parameters", mistakes)
-    if table is None:
-        return {}
-    return {name: _parameter(table, name, mistakes) for name in table.entries}
+    entries = {} if table is None else table.entries
+    for name, (key, _) in given.values.items():
+        if name not in entries:
+            hint = suggestion(name, entries, "parameters")
+            given.mistakes.add(key.at, f"there is no parameter {quoted(name)}", hint)
+    own = {name: _named(name, *entries[name], mistakes) for name in entries}
+    return {
+        name: _replaced(parameter, given.values[name][1], given.mistakes)
+        if name in given.values and parameter is not None
+        else parameter
+        for name, parameter in own.items()
+    }
 
 
-def _parameter(table: Table, name: str, mistakes: Mistakes) -> Param | None:
-    key, node = table.entries[name]
+def _replaced(own: Param, node: Node, mistakes: Mistakes) -> Param | None:
+    """Return a parameter with the value given from outside, which must be of its kind."""
+    if own.kind is Kind.TEXT:
+        # What looks like a duration is a text all the same where a text is wanted.
+        leaf = as_text(node, mistakes)
+        return None if leaf is None else Param(own.name, leaf.text, Kind.TEXT)
+    found = _parameter(own.name, node, mistakes)
+    if found is None or found.kind is own.kind or {found.kind, own.kind} <= _NUMBERS:
+        return found
+    wanted = f"parameter '{own.name}' is {KIND_NAMES[own.kind]}"
+    mistakes.add(node.at, f"found {KIND_NAMES[found.kind]}, but {wanted}")
+    return None
+
+
+def _named(name: str, key: Leaf, node: Node, mistakes: Mistakes) -> Param | None:
     if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
         mistakes.add(key.at, f"{quoted(name)} is no name, wanted small letters, digits and _")
         return None
@@ -36,6 +77,10 @@ def _parameter(table: Table, name: str, mistakes: Mistakes) -> Param | None:
     if events:
         mistakes.add(key.at, f"parameter '{name}' has the name of a field of {events[0]}")
         return None
+    return _parameter(name, node, mistakes)
+
+
+def _parameter(name: str, node: Node, mistakes: Mistakes) -> Param | None:
     if isinstance(node, Items):
         amounts = _amounts(node, mistakes)
         return None if amounts is None else Param(name, amounts, Kind.MONEY)

@@ -88,8 +88,10 @@ def describe(node: Node) -> str:
     return "a list" if isinstance(node, Items) else "a mapping"
 
 
-def read(text: str, mistakes: Mistakes) -> Table | None:
-    """Return the tree of one rule file, or None if what is wrong with it leaves none.
+def read(
+    text: str, mistakes: Mistakes, wanted: str = "a mapping with the keys of a rule"
+) -> Table | None:
+    """Return the tree of one file, or None if what is wrong with it leaves none.
 
     Only what JSON could say is accepted: no anchors, aliases, tags, merges or further documents.
     """
@@ -103,10 +105,10 @@ def read(text: str, mistakes: Mistakes) -> Table | None:
     root = _build(_events(text, mistakes), text, mistakes)
     if root is None:
         if not mistakes.errors:
-            mistakes.add(start, "the file is empty, wanted a rule")
+            mistakes.add(start, f"the file is empty, wanted {wanted}")
         return None
     if not isinstance(root, Table):
-        mistakes.add(root.at, f"found {describe(root)}, wanted a mapping with the keys of a rule")
+        mistakes.add(root.at, f"found {describe(root)}, wanted {wanted}")
         return None
     return root
 

@@ -27,17 +27,14 @@ class Section:
         *,
         known: Collection[str],
         required: Collection[str] = (),
-        later: Collection[str] = (),
     ) -> None:
         self.at = table.at
         self._entries = table.entries
         self._what = what
         self._mistakes = mistakes
         for name, (key, _) in table.entries.items():
-            if name in later:
-                mistakes.add(key.at, f"'{name}' in {what} is not supported yet by this version")
-            elif name not in known:
-                hint = suggestion(name, known, "keys", later)
+            if name not in known:
+                hint = suggestion(name, known, "keys")
                 mistakes.add(key.at, f"unknown key {quoted(name)} in {what}", hint)
         for name in required:
             if name not in table.entries:

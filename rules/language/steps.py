@@ -1,81 +1,159 @@
-"""The steps of a rule: their events, conditions, and how they lie to each other."""
+"""The steps of a rule, its `unless` and its evidence: what they bind, and when it fits."""
 
 import keyword
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rules.condition import Condition
-from rules.events import EVENTS, KEYS, EventSpec, Kind
+from rules.events import EventSpec
 from rules.language.conditions import read_condition
-from rules.language.literals import Param
-from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.language.kinds_of_event import common, read_event
+from rules.language.mistakes import Place
 from rules.language.names import Scope
 from rules.language.parameters import NAME
-from rules.language.read import Items, Leaf, Node, describe
+from rules.language.read import Items, Leaf, Node, Table
+from rules.language.relations import KINDS, Surroundings, Tie, has_relation, read_bound, read_ties
 from rules.language.section import Section, as_leaf, as_table
-from rules.moment import format_duration, parse_duration
-from rules.reach import Relation, RelationKind
-from rules.rule import By, Step
+from rules.rule import Option, Step
 
-# What is no event of a pattern; `alert` is one, of the rules of a second stage.
-_NO_STEP = frozenset({"heartbeat", "outcome", "alert"})
-EVENT_TYPES: Mapping[str, EventSpec] = {n: e for n, e in EVENTS.items() if n not in _NO_STEP}
-_KINDS: tuple[RelationKind, ...] = ("after", "before", "around", "during")
-_KEYS = ("as", "event", "where", *_KINDS, "within", "relations")
+Role = Literal["step", "unless", "evidence"]
+
+_WHAT: Mapping[Role, str] = {
+    "step": "a step",
+    "unless": "an entry of 'unless'",
+    "evidence": "an entry of 'evidence'",
+}
+_BINDS = ("event", "either", "each")
+_KEYS = ("as", *_BINDS, "where", "having", *KINDS, "within", "relations")
 _MOST = 50
-_LATER = ("each", "either", "having", "weight")
-_WITHIN = "a duration such as 90s, 15m or 2h, or a parameter's name"
+_WEIGHT = "a whole number from 1 up"
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What all steps of one rule share."""
+class Line:
+    """A condition and where it stands; `option` is the event type of its entry of `either`."""
 
-    by: By
-    parameters: Mapping[str, Param | None]
-    timezone: str
-    mistakes: Mistakes
+    condition: Condition
+    at: Place
+    option: str | None = None
+    of_set: bool = False
 
 
 @dataclass(frozen=True)
 class CheckedStep:
-    """A step, its event type if that is known, and where it stands."""
+    """A step, and what is known of it beyond what the engine needs.
 
+    Attributes:
+        events: What it can bind; None for a type that is mistaken.
+        event: What can be said of whatever it binds; None if a type is mistaken.
+        lines: Its conditions with their places.
+        ties: Its relations with their places.
+        window_at: Where the bound of the set that is the anchor stands.
+    """
+
+    role: Role
     step: Step
+    events: tuple[EventSpec | None, ...]
     event: EventSpec | None
     at: Place
+    lines: tuple[Line, ...]
+    ties: tuple[Tie, ...]
+    window_at: Place | None = None
 
 
-def read_steps(nodes: Sequence[Node], around: Surroundings) -> tuple[CheckedStep, ...]:
+@dataclass(frozen=True)
+class Parts:
+    """All steps of a rule that have a name, by role, and the anchor's name."""
+
+    steps: tuple[CheckedStep, ...]
+    unless: tuple[CheckedStep, ...]
+    evidence: tuple[CheckedStep, ...]
+    anchor: str | None
+
+    @property
+    def all(self) -> tuple[CheckedStep, ...]:
+        """Every step that reads events, as `Rule.parts` has them."""
+        return self.steps + self.unless + self.evidence
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A step as written."""
+
+    role: Role
+    name: str
+    section: Section
+    each: bool
+
+
+def read_parts(rule: Section, around: Surroundings) -> Parts:
     """Return the steps that can be told apart; what is wrong with each is noted."""
-    if len(nodes) > _MOST:
-        # How far steps can lie from each other costs the cube of their number.
-        what = f"a rule has at most {_MOST} steps, found {len(nodes)}"
-        around.mistakes.add(nodes[_MOST].at, what)
-        return ()
-    sections = []
-    for node in nodes:
-        table = as_table(node, "a step", around.mistakes)
-        if table is not None:
-            sections.append(
-                Section(
-                    table,
-                    "a step",
-                    around.mistakes,
-                    known=_KEYS,
-                    required=("as",) if {*_LATER} & {*table.entries} else ("as", "event"),
-                    later=_LATER,
-                )
-            )
-    names = [_name(section) for section in sections]
+    entries = _entries(rule, around)
+    anchor = _anchor(rule, [entry for entry in entries if entry.role == "step"])
+    around = replace(around, anchor=anchor)
+    others = {
+        entry.name: f"'{entry.name}' stands under '{entry.role}', wanted a step"
+        for entry in entries
+        if entry.role != "step"
+    }
     done: dict[str, CheckedStep] = {}
-    for place, (section, name) in enumerate(zip(sections, names, strict=True)):
-        if name in done:
+    for place, entry in enumerate(entries):
+        later = {
+            following.name: f"step '{following.name}' comes later, wanted an earlier one"
+            for following in entries[place + 1 :]
+            if following.role == "step"
+        }
+        visible = {name: step for name, step in done.items() if step.role == "step"}
+        barred = {name: why for name, why in others.items() if name != entry.name}
+        done[entry.name] = _Reader(entry, visible, {**barred, **later}, around).step()
+    steps = done.values()
+    return Parts(
+        tuple(step for step in steps if step.role == "step"),
+        tuple(step for step in steps if step.role == "unless"),
+        tuple(step for step in steps if step.role == "evidence"),
+        anchor,
+    )
+
+
+# Names -------------------------------------------------------------------------------------
+
+
+def _entries(rule: Section, around: Surroundings) -> list[_Entry]:
+    """Return what is written, each with a name of its own; the others have been noted."""
+    found: list[tuple[Role, Node]] = []
+    for role in _WHAT:
+        key = "steps" if role == "step" else role
+        one = "at least one step" if role == "step" else None
+        found += [(role, node) for node in rule.items(key, "a list of steps", one=one)]
+    if len(found) > _MOST:
+        # How far steps can lie from each other costs the cube of their number.
+        what = f"a rule has at most {_MOST} steps, found {len(found)}"
+        around.mistakes.add(found[_MOST][1].at, what)
+        return []
+    tables = [(role, as_table(node, _WHAT[role], around.mistakes)) for role, node in found]
+    sections = [
+        (role, table, _section(role, table, around)) for role, table in tables if table is not None
+    ]
+    names = [_name(section) for _, _, section in sections]
+    taken = {name for name in names if name is not None}
+    entries: dict[str, _Entry] = {}
+    for (role, table, section), given in zip(sections, names, strict=True):
+        name = given
+        if role != "step" and "as" not in section:
+            name = _unused(_first_word(table), taken)
+            taken.add(name)
+        if name in entries:
             section.wrong("as", f"a second step '{name}', wanted another name")
         elif name is not None:
-            later = frozenset(n for n in names[place + 1 :] if n is not None) - {*done, name}
-            done[name] = _step(section, name, done, later, around)
-    return tuple(done.values())
+            entries[name] = _Entry(role, name, section, "each" in section)
+    return list(entries.values())
+
+
+def _section(role: Role, table: Table, around: Surroundings) -> Section:
+    known = (*_KEYS, "weight") if role == "evidence" else _KEYS
+    required: tuple[str, ...] = {"step": ("as",), "unless": (), "evidence": ("weight",)}[role]
+    return Section(table, _WHAT[role], around.mistakes, known=known, required=required)
 
 
 def _name(section: Section) -> str | None:
@@ -86,165 +164,220 @@ def _name(section: Section) -> str | None:
     return name
 
 
-def _step(
-    section: Section,
-    name: str,
-    earlier: Mapping[str, CheckedStep],
-    later: frozenset[str],
-    around: Surroundings,
-) -> CheckedStep:
-    event = _event(section, around.by)
-    scope = Scope(
-        step=name,
-        own=event,
-        steps={n: checked.event for n, checked in earlier.items()},
-        later=later,
-        parameters=around.parameters,
-        timezone=around.timezone,
-    )
-    step = Step(
-        name=name,
-        event=event.name if event is not None else "",
-        where=_where(section, scope, around.mistakes),
-        relations=_relations(section, scope, around),
-    )
-    return CheckedStep(step, event, section.at)
+def _first_word(table: Table) -> str:
+    """Return the event type that gives an entry without a name its name."""
+    for key in _BINDS:
+        node = table.entries[key][1] if key in table.entries else None
+        if isinstance(node, Items) and node.items and isinstance(node.items[0], Table):
+            event = node.items[0].entries.get("event")
+            node = None if event is None else event[1]
+        if isinstance(node, Leaf):
+            return node.text
+    return "entry"
 
 
-def _event(section: Section, by: By) -> EventSpec | None:
-    name = section.word("event")
-    if name is None:
-        return None
-    if name == "alert":
-        section.wrong("event", "event 'alert' is not supported yet by this version")
-        return None
-    event = EVENT_TYPES.get(name)
-    if event is None:
-        what = f"{quoted(name)} is no event of a pattern"
-        section.wrong("event", what, suggestion(name, EVENT_TYPES, "events"))
-    elif KEYS[by] not in event.fields:
-        what = f"{name} has no {KEYS[by]}, so it is found under no {by}"
-        names = sorted(n for n, e in EVENT_TYPES.items() if KEYS[by] in e.fields)
-        section.wrong("event", what, f"events with {KEYS[by]}: {', '.join(names)}")
-        return None
-    return event
+def _unused(word: str, taken: set[str]) -> str:
+    number, name = 1, word
+    while name in taken:
+        number += 1
+        name = f"{word}_{number}"
+    return name
 
 
-def _where(section: Section, scope: Scope, mistakes: Mistakes) -> tuple[Condition, ...]:
-    leaves = [
-        as_leaf(item, "a condition", mistakes)
-        for item in section.items("where", "a list of conditions")
-    ]
-    if scope.own is None:
-        return ()
-    read = [read_condition(leaf, scope, mistakes) for leaf in leaves if leaf is not None]
-    return tuple(condition for condition in read if condition is not None)
+def _anchor(rule: Section, steps: Sequence[_Entry]) -> str | None:
+    if "anchor" in rule:
+        return rule.one_of("anchor", [entry.name for entry in steps])
+    single = [entry.name for entry in steps if not entry.each]
+    if steps and not single:
+        what = "key 'anchor' is missing in a rule, and no step binds one event"
+        rule.wrong("steps", what, "it names the set whose latest member an alert is about")
+    return single[-1] if single else None
 
 
-def _relations(section: Section, scope: Scope, around: Surroundings) -> tuple[Relation, ...]:
-    if "relations" not in section:
-        return _relation(section, scope, around, required=bool(scope.steps))
-    for key in section.keys():  # noqa: SIM118 - a section is no mapping
-        if key in _KINDS or key == "within":
-            at = section.place(key)
-            around.mistakes.add(at, f"'{key}' stands beside 'relations', wanted it inside")
-    found: list[Relation] = []
-    for item in section.items("relations", "a list of relations", one="at least one relation"):
-        table = as_table(item, "a relation", around.mistakes)
-        if table is not None:
-            keys = (*_KINDS, "within")
-            entry = Section(table, "a relation", around.mistakes, known=keys)
-            found += _relation(entry, scope, around, required=True)
-    return tuple(found)
+# One step ----------------------------------------------------------------------------------
 
 
-def _relation(
-    section: Section, scope: Scope, around: Surroundings, *, required: bool
-) -> tuple[Relation, ...]:
-    """Return the relations to each of the steps named by one of after, before, around, during."""
-    kinds = [kind for kind in _KINDS if kind in section]
-    if len(kinds) > 1:
-        hint = "give each its own entry under 'relations'"
-        where = section.place(kinds[1])
-        around.mistakes.add(where, f"'{kinds[1]}' stands beside '{kinds[0]}'", hint)
-        return ()
-    if not kinds:
-        if "within" in section or required:
-            what = "a relation is missing: after, before, around or during an earlier step"
-            around.mistakes.add(section.place("within"), what)
-        return ()
-    within = _within(section, kinds[0], around)
-    names = _others(section, kinds[0], scope, around.mistakes)
-    if within is None:
-        return ()
-    within_us, text = within
-    return tuple(
-        Relation(kinds[0], name, within_us, " ".join(filter(None, (text, kinds[0], name))))
-        for name in names
-    )
+class _Reader:
+    """Reads one step, given the steps that it may name."""
 
+    def __init__(
+        self,
+        entry: _Entry,
+        visible: Mapping[str, CheckedStep],
+        barred: Mapping[str, str],
+        around: Surroundings,
+    ) -> None:
+        self._entry = entry
+        self._section = entry.section
+        self._visible = visible
+        self._barred = barred
+        self._around = around
+        self._mistakes = around.mistakes
 
-def _within(section: Section, kind: str, around: Surroundings) -> tuple[int, str] | None:
-    """Return the bound of a relation and how the rule says it; `during` has none."""
-    if (kind == "during") is ("within" not in section):
-        return (0, "") if kind == "during" else _bound(section, around)
-    if kind == "during":
-        around.mistakes.add(section.place("within"), "'during' takes no 'within'")
-    else:
-        what = f"'{kind}' without 'within', wanted {_WITHIN}"
-        around.mistakes.add(section.place(kind), what)
-    return None
-
-
-def _bound(section: Section, around: Surroundings) -> tuple[int, str] | None:
-    word = section.word("within")
-    if word is None:
-        return None
-    if word in around.parameters:
-        return _named_bound(section, around.parameters[word])
-    try:
-        return parse_duration(word), f"within {word}"
-    except ValueError:
-        durations = [n for n, p in around.parameters.items() if p and p.kind is Kind.DURATION]
-        hint = suggestion(word, durations, "parameters that are durations")
-        section.wrong("within", f"found {quoted(word)}, wanted {_WITHIN}", hint)
-        return None
-
-
-def _named_bound(section: Section, parameter: Param | None) -> tuple[int, str] | None:
-    if parameter is None:
-        return None
-    if parameter.kind is Kind.DURATION and isinstance(parameter.value, int):
-        return parameter.value, f"within {format_duration(parameter.value)}"
-    section.wrong("within", f"parameter '{parameter.name}' is no duration, wanted {_WITHIN}")
-    return None
-
-
-def _others(section: Section, kind: str, scope: Scope, mistakes: Mistakes) -> list[str]:
-    """Return the earlier steps that a relation names."""
-    node = section.node(kind)
-    nodes = node.items if isinstance(node, Items) else (node,)
-    names: list[str] = []
-    if not nodes:
-        section.wrong(kind, f"found an empty list, wanted steps to be {kind}")
-    for item in nodes:
-        leaf = as_leaf(item, "a step's name", mistakes)
-        if leaf is None:
-            continue
-        if leaf.text in names:
-            mistakes.add(leaf.at, f"step {describe(leaf)} is named twice")
-        elif leaf.text in scope.steps:
-            names.append(leaf.text)
+    def step(self) -> CheckedStep:
+        """Return the step."""
+        entry, section = self._entry, self._section
+        events, option_lines = self._binds()
+        known = [event for event in events if event is not None]
+        event = common(known) if known and len(known) == len(events) else None
+        scope = self._scope(event)
+        where = self._lines(section, "where", scope)
+        having = self._having(event)
+        is_first = entry.role == "step" and not self._visible
+        ties: tuple[Tie, ...] = ()
+        window: tuple[int | None, Place | None] = (None, None)
+        if entry.each and is_first and not has_relation(section):
+            window = self._window()
         else:
-            _refuse_step(leaf, scope, mistakes)
-    return names
+            ties = read_ties(section, scope, self._around, required=not is_first)
+        step = Step(
+            name=entry.name,
+            options=tuple(
+                Option(e.name, tuple(n.condition for n in option_lines if n.option == e.name))
+                for e in known
+            ),
+            where=tuple(line.condition for line in where),
+            relations=tuple(tie.relation for tie in ties),
+            each=entry.each,
+            having=tuple(line.condition for line in having),
+            window_us=window[0],
+            weight=self._weight(),
+        )
+        lines = (*option_lines, *where, *having)
+        return CheckedStep(entry.role, step, events, event, section.at, lines, ties, window[1])
 
+    def _binds(self) -> tuple[tuple[EventSpec | None, ...], tuple[Line, ...]]:
+        """Return the event types that it can bind, and the conditions of the entries of either."""
+        section, by = self._section, self._around.by
+        keys = [key for key in _BINDS if key in section]
+        if not keys:
+            what = f"key 'event' is missing in {_WHAT[self._entry.role]}"
+            self._mistakes.add(section.at, f"{what}, or else 'either' or 'each'")
+        elif len(keys) > 1:
+            what = f"'{keys[1]}' stands beside '{keys[0]}', wanted one of them"
+            self._mistakes.add(section.place(keys[1]), what)
+        elif keys == ["either"]:
+            return self._either()
+        else:
+            return (read_event(section, keys[0], by),), ()
+        return (None,), ()
 
-def _refuse_step(leaf: Leaf, scope: Scope, mistakes: Mistakes) -> None:
-    if leaf.text == scope.step:
-        mistakes.add(leaf.at, f"'{leaf.text}' is this step itself, wanted an earlier one")
-    elif leaf.text in scope.later:
-        mistakes.add(leaf.at, f"step '{leaf.text}' comes later, wanted an earlier one")
-    else:
-        hint = suggestion(leaf.text, scope.steps, "earlier steps")
-        mistakes.add(leaf.at, f"unknown step {quoted(leaf.text)}", hint)
+    def _either(self) -> tuple[tuple[EventSpec | None, ...], tuple[Line, ...]]:
+        events: dict[str, EventSpec | None] = {}
+        lines: list[Line] = []
+        items = self._section.items("either", "a list of events", one="at least one event")
+        for item in items:
+            table = as_table(item, "an entry of 'either'", self._mistakes)
+            if table is None:
+                events[""] = None
+                continue
+            section = Section(
+                table,
+                "an entry of 'either'",
+                self._mistakes,
+                known=("event", "where"),
+                required=("event",),
+            )
+            event = read_event(section, "event", self._around.by)
+            name = "" if event is None else event.name
+            if name and name in events:
+                hint = "join their conditions with 'or'"
+                section.wrong("event", f"{name} stands here twice, wanted each event once", hint)
+            events[name] = event
+            read = self._lines(section, "where", self._option_scope(event))
+            lines += [replace(line, option=name) for line in read]
+        return tuple(events.values()) or (None,), tuple(lines)
+
+    def _lines(self, section: Section, key: str, scope: Scope) -> tuple[Line, ...]:
+        one = "at least one condition" if key == "having" else None
+        leaves = [
+            as_leaf(item, "a condition", self._mistakes)
+            for item in section.items(key, "a list of conditions", one=one)
+        ]
+        if scope.own is None and key == "where":
+            return ()
+        read = [
+            (read_condition(leaf, scope, self._mistakes), leaf.at)
+            for leaf in leaves
+            if leaf is not None
+        ]
+        return tuple(
+            Line(condition, at, of_set=key == "having")
+            for condition, at in read
+            if condition is not None
+        )
+
+    def _having(self, event: EventSpec | None) -> tuple[Line, ...]:
+        section, name = self._section, self._entry.name
+        if "having" not in section:
+            return ()
+        if not self._entry.each:
+            self._mistakes.add(section.place("having"), "'having' without 'each', it is for sets")
+            return ()
+        scope = self._scope(event)
+        is_anchor = name == self._around.anchor
+        scope = replace(
+            scope,
+            place="'having'",
+            own=None,
+            sets={**scope.sets, name: event},
+            single=scope.single | {name} if is_anchor else scope.single - {name},
+            adds_up=True,
+        )
+        return self._lines(section, "having", scope)
+
+    def _window(self) -> tuple[int | None, Place | None]:
+        """Return how far before the anchor its own set reaches, and where that stands."""
+        section, anchor = self._section, self._around.anchor
+        if self._entry.name == anchor and "within" in section:
+            bound = read_bound(section, self._around)
+            return None if bound is None else bound[0], section.value_place("within")
+        if self._entry.name == anchor:
+            what = "key 'within' is missing in the set that is the anchor"
+            self._mistakes.add(section.at, what, "it says how far before the anchor members lie")
+        elif anchor is not None:
+            what = f"set '{self._entry.name}' comes first, so nothing ties it to the anchor"
+            self._mistakes.add(section.at, what, "put it behind the step that it lies to")
+        return None, None
+
+    def _weight(self) -> int:
+        if self._entry.role != "evidence":
+            return 0
+        weight = self._section.integer("weight", _WEIGHT)
+        if weight == 0:
+            self._section.wrong("weight", f"found '0', wanted {_WEIGHT}")
+        return weight or 0
+
+    # What its lines may name ---------------------------------------------------------------
+
+    def _scope(self, event: EventSpec | None) -> Scope:
+        entry, visible = self._entry, self._visible
+        steps = {n: checked.event for n, checked in visible.items() if not checked.step.each}
+        sets = {n: checked.event for n, checked in visible.items() if checked.step.each}
+        single = {*steps, *(name for name in sets if name == self._around.anchor)}
+        if not (entry.each and entry.name == self._around.anchor):
+            single.add(entry.name)
+        return Scope(
+            place="a condition" if event is None else f"a condition on {event.name}",
+            step=entry.name,
+            own=event,
+            steps=steps,
+            sets=sets,
+            single=frozenset(single),
+            barred=self._barred,
+            adds_up=False,
+            parameters=self._around.parameters,
+            timezone=self._around.timezone,
+        )
+
+    def _option_scope(self, event: EventSpec | None) -> Scope:
+        """Return what an entry of `either` may name: its own event alone."""
+        wanted = "wanted it in the step's own 'where'"
+        outside = {n: f"'{n}' is named in an entry of 'either', {wanted}" for n in self._visible}
+        return replace(
+            self._scope(event),
+            steps={},
+            sets={},
+            single=frozenset({self._entry.name}),
+            barred={**self._barred, **outside},
+        )

@@ -1,86 +1,34 @@
 """The stories in a rule's file: timed records, and the alerts that they must give."""
 
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from rules.events import EVENTS, INTEGER_LIMIT, Action, EventSpec, FieldSpec, Kind, Value
-from rules.language.literals import LiteralError, read_literal
-from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.events import EVENTS, Action, EventSpec, FieldSpec, Severity, Value
+from rules.language.kinds_of_event import EVENT_TYPES
+from rules.language.literals import LiteralError
+from rules.language.mistakes import Mistakes, Place, quoted, suggestion, with_article
 from rules.language.read import Items, Leaf, Node, Table, describe
+from rules.language.records import breaches
 from rules.language.section import Section, as_leaf, as_table
-from rules.language.steps import EVENT_TYPES, CheckedStep
-from rules.moment import DAY_US, HOUR_US, MINUTE_US, SECOND_US, parse_duration, parse_moment
-from rules.money import Money, parse_money
-
-DAY_0_US = parse_moment("2023-07-08T00:00:00Z")
-"""The day that the times of a story lie on; further days are counted from it."""
+from rules.language.steps import CheckedStep
+from rules.language.told import (
+    TIME_WANTED,
+    Miss,
+    Story,
+    StoryAlert,
+    StoryRecord,
+    parse_time,
+)
+from rules.language.values import VALUES, WANTED
+from rules.moment import parse_duration
+from rules.money import Money
 
 _KEYS = ("title", "events", "like", "change", "alerts", "misses", "arrival", "lateness")
 _ENVELOPE = ("at", "time", "source", "sequence")
-_RELATION_WORDS = ("after", "before", "around", "during", "within")
-_TIME = re.compile(
-    r"(?:(?P<days>\d{1,4})d )?(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)"
-    r"(?::(?P<second>[0-5]\d)(?:\.(?P<fraction>\d{1,6}))?)?",
-    re.ASCII,
-)
-_TIME_WANTED = "a time such as 10:42, 10:42:30 or 1d 09:00"
-
-
-@dataclass(frozen=True)
-class StoryRecord:
-    """One record of a story, as far as its author says it.
-
-    `name` is the event's own id, `at_us` when it is told. Of the fields, None takes away what
-    would be there by default; an update gives only what it changes.
-    """
-
-    name: str
-    event: str
-    at_us: int
-    time_us: int | None
-    source: str | None
-    sequence: int | None
-    fields: Mapping[str, Value | None]
-    update: bool
-    line: int
-
-
-@dataclass(frozen=True)
-class StoryAlert:
-    """An alert that a story must give; `action` None leaves it open, `others` must be in it."""
-
-    anchor: str
-    action: str | None
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Miss:
-    """The nearest miss of a story: the step that nothing fitted, and the field that decided it."""
-
-    step: str
-    on: str
-
-
-@dataclass(frozen=True)
-class Story:
-    """A timed list of records with the alerts that they must give, in any order of arrival.
-
-    `arrival` is an order given for it, as places in `records`. Without `lateness_us` no record
-    is late.
-    """
-
-    title: str
-    records: tuple[StoryRecord, ...]
-    alerts: tuple[StoryAlert, ...]
-    misses: Miss | None
-    arrival: tuple[int, ...] | None
-    lateness_us: int | None
-    line: int
-
-
+_RELATIONS = ("after", "before", "around", "during", "within")
+# What an explanation names where no field decided.
+_OTHER_WORDS = (*_RELATIONS, "count", "gap", "where", "event", "unless")
 _Entry = Mapping[str, tuple[Leaf, Node]]
 
 
@@ -111,7 +59,7 @@ class _Reader:
     """Reads stories in file order; a later one may be like an earlier one."""
 
     def __init__(self, steps: Sequence[CheckedStep], mistakes: Mistakes) -> None:
-        self._steps = {checked.step.name: checked.event for checked in steps}
+        self._steps = {checked.step.name: checked.events for checked in steps}
         self._mistakes = mistakes
         self._told: dict[str, list[_RawEntry]] = {}
 
@@ -124,8 +72,11 @@ class _Reader:
             section.wrong("title", f"a second story has the title {quoted(title)}")
         raw = self._entries(section)
         types: dict[str, str] = {}
+        noted_before = self._mistakes.noted
         read = [self._record(entry, types) for entry in raw]
         records = tuple(record for record in read if record is not None)
+        if self._mistakes.noted == noted_before:
+            self._check_contract(records, raw)
         if title is None:
             return None
         self._told.setdefault(title, raw)
@@ -195,7 +146,8 @@ class _Reader:
             return None
         event = EVENTS[types.setdefault(name, key.text)]
         if update and event.start_field is None:
-            self._note(key.at, f"a {event.name} is told by one record, it has no updates")
+            what = f"{with_article(event.name)} is told by one record, it has no updates"
+            self._note(key.at, what)
             return None
         return self._typed(raw, key.text, name, event)
 
@@ -207,9 +159,6 @@ class _Reader:
             hint = f"events: {', '.join(sorted(EVENT_TYPES))}, or update"
             self._note(raw.at, f"found {found} in a record, wanted one", hint)
             return None
-        if heads[0].text == "alert":
-            self._note(heads[0].at, "'alert' in a story is not supported yet by this version")
-            return None
         leaf = as_leaf(raw.entries[heads[0].text][1], "the event's own id", self._mistakes)
         return None if leaf is None else (heads[0], leaf.text)
 
@@ -219,7 +168,8 @@ class _Reader:
             Table(raw.at, raw.entries),
             f"a record of {event.name}",
             self._mistakes,
-            known=(head, *_ENVELOPE, *fields),
+            # Whose an alert is and when it stands is not for a story to say.
+            known=(head, *(("at",) if event.name == "alert" else _ENVELOPE), *fields),
             required=("at",),
         )
         values = {
@@ -228,20 +178,26 @@ class _Reader:
             if key in fields and self._may_stand(fields[key], section, head)
         }
         self._check_currency(values, section)
-        at_us = section.read("at", _parse_time, _TIME_WANTED)
+        at_us = section.read("at", parse_time, TIME_WANTED)
         if at_us is None:
             return None
         return StoryRecord(
             name=name,
             event=event.name,
             at_us=at_us,
-            time_us=section.read("time", _parse_time, _TIME_WANTED),
+            time_us=section.read("time", parse_time, TIME_WANTED),
             source=section.word("source"),
             sequence=section.integer("sequence"),
             fields=values,
             update=head == "update",
             line=raw.at.line,
         )
+
+    def _check_contract(self, records: Sequence[StoryRecord], raw: Sequence[_RawEntry]) -> None:
+        for breach in breaches(records):
+            entry = raw[breach.place]
+            written = entry.entries.get(breach.field)
+            self._note(entry.at if written is None else written[1].at, breach.message)
 
     def _may_stand(self, field: FieldSpec, section: Section, head: str) -> bool:
         if head != "update" or field.open:
@@ -254,15 +210,15 @@ class _Reader:
         node = section.node(field.name)
         if isinstance(node, Leaf) and node.kind == "nothing":
             return None
-        leaf = section.leaf(field.name, _WANTED.get(field.kind, "text"))
+        leaf = section.leaf(field.name, WANTED.get(field.kind, "text"))
         if leaf is None:
             return None
         try:
-            return _VALUES[field.kind](leaf, field)
+            return VALUES[field.kind](leaf, field)
         except LiteralError as error:
             section.wrong(field.name, error.message, error.hint)
         except ValueError:
-            wanted = _WANTED[field.kind]
+            wanted = WANTED[field.kind]
             section.wrong(field.name, f"found {quoted(leaf.text)}, wanted {wanted}")
         return None
 
@@ -280,7 +236,7 @@ class _Reader:
             table = as_table(item, "an alert", self._mistakes)
             if table is None:
                 continue
-            keys = ("anchor", "action", "with")
+            keys = ("anchor", "action", "severity", "score", "with")
             entry = Section(table, "an alert", self._mistakes, known=keys, required=("anchor",))
             anchor = entry.one_of("anchor", names)
             others = tuple(leaf.text for leaf in entry.texts("with"))
@@ -288,9 +244,10 @@ class _Reader:
                 if leaf.text not in names:
                     hint = suggestion(leaf.text, names, "records")
                     self._note(leaf.at, f"there is no record {quoted(leaf.text)}", hint)
-            alerts.append(
-                StoryAlert(anchor or "", entry.one_of("action", get_args(Action)), others)
-            )
+            action = entry.one_of("action", get_args(Action))
+            severity = entry.one_of("severity", get_args(Severity))
+            score = entry.integer("score")
+            alerts.append(StoryAlert(anchor or "", action, others, severity, score))
         return tuple(alerts)
 
     def _miss(self, section: Section) -> Miss | None:
@@ -301,10 +258,11 @@ class _Reader:
         keys = ("step", "on")
         entry = Section(table, "misses", self._mistakes, known=keys, required=keys)
         step = entry.one_of("step", self._steps)
-        event = None if step is None else self._steps[step]
-        if step is None or event is None:
+        if step is None or None in self._steps[step]:
             return None
-        on = entry.one_of("on", (*event.fields, *_RELATION_WORDS))
+        events = self._steps[step]
+        fields = [field for event in events if event is not None for field in event.fields]
+        on = entry.one_of("on", {*fields, *_OTHER_WORDS})
         return None if on is None else Miss(step, on)
 
     def _arrival(self, section: Section, records: Sequence[StoryRecord]) -> tuple[int, ...] | None:
@@ -339,56 +297,10 @@ def _own_name(entries: _Entry) -> str | None:
 
 
 def _is_head(name: str) -> bool:
-    return name in EVENT_TYPES or name in ("update", "alert")
+    return name in EVENT_TYPES or name == "update"
 
 
 def _is_told(field: FieldSpec, event: EventSpec) -> bool:
     """Tell whether an author writes this field: an id is the name, a currency goes with money."""
     currencies = {other.currency for other in event.fields.values()}
     return not field.derived and field.name != event.id_field and field.name not in currencies
-
-
-def _parse_time(text: str) -> int:
-    """Return the moment of a time of day on day 0 or later, or of an RFC 3339 moment."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return parse_moment(text)
-    parts = match.groupdict(default="0")
-    return (
-        DAY_0_US
-        + int(parts["days"]) * DAY_US
-        + int(parts["hour"]) * HOUR_US
-        + int(parts["minute"]) * MINUTE_US
-        + int(parts["second"]) * SECOND_US
-        + int(parts["fraction"].ljust(6, "0"))
-    )
-
-
-def _parse_truth(leaf: Leaf) -> bool:
-    if leaf.kind != "truth":
-        raise ValueError(leaf.text)
-    return leaf.text.lower() == "true"
-
-
-def _parse_count(leaf: Leaf) -> int:
-    if leaf.kind != "integer" or not leaf.text.isdigit() or int(leaf.text) > INTEGER_LIMIT:
-        raise ValueError(leaf.text)
-    return int(leaf.text)
-
-
-_VALUES: Mapping[Kind, Callable[[Leaf, FieldSpec], Value]] = {
-    Kind.TEXT: lambda leaf, _: leaf.text,
-    Kind.PSEUDONYM: lambda leaf, _: leaf.text,
-    Kind.CLASS: lambda leaf, field: read_literal(leaf.text, Kind.CLASS, field),
-    Kind.BOOL: lambda leaf, _: _parse_truth(leaf),
-    Kind.INTEGER: lambda leaf, _: _parse_count(leaf),
-    Kind.MONEY: lambda leaf, _: parse_money(leaf.text),
-    Kind.MOMENT: lambda leaf, _: _parse_time(leaf.text),
-}
-_WANTED: Mapping[Kind, str] = {
-    Kind.CLASS: "a class",
-    Kind.BOOL: "true or false",
-    Kind.INTEGER: "a whole number",
-    Kind.MONEY: "money such as 3000 CNY",
-    Kind.MOMENT: _TIME_WANTED,
-}

@@ -15,7 +15,7 @@ def check(
 
     Example: ringfence check rules/catalog
     """
-    from rules.moment import format_duration
+    from rules.authoring.keeping import in_words
     from streams.cli.common import settings_of
     from streams.failures import UsageFailure
     from streams.rule_files import read_rules
@@ -26,11 +26,5 @@ def check(
     except UsageFailure as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from None
-    for rule in rule_set.rules:
-        final = format_duration(rule.settles_at(0))
-        typer.echo(
-            f"{rule.id} {rule.version}: raises at once; final at the latest {final} after"
-            f" {rule.anchor}; keeps each event for {format_duration(rule.keep_us)}"
-            f" (reach {format_duration(rule.span.reach_us)},"
-            f" forward {format_duration(rule.span.forward_us)})"
-        )
+    for line in in_words(rule_set):
+        typer.echo(line)

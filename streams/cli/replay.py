@@ -30,6 +30,9 @@ def replay(
     final_only: Annotated[
         bool, typer.Option("--final-only", help="Only the last record of each alert.")
     ] = False,
+    signals: Annotated[
+        bool, typer.Option("--signals", help="Write signals too, which only feed other rules.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if a record was refused.")
     ] = False,
@@ -52,6 +55,7 @@ def replay(
         as_of=as_of,
         feeds=feeds,
         final_only=final_only,
+        signals=signals,
         summary=summary,
     )
     if run_replay(request) and strict:

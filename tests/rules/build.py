@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 from rules.alert import Alert
 from rules.condition import (
+    Aggregate,
     Among,
     Compare,
     Condition,
@@ -16,13 +17,14 @@ from rules.condition import (
     Thresholds,
     Unknown,
 )
-from rules.engine import Correlator
-from rules.events import EVENTS, KEYS, Scalar, Value
+from rules.engine import MAX_HISTORY
+from rules.events import EVENTS, KEYS, Kind, Scalar, Value
 from rules.fact import Event, Fact, Identity, Mark, key_of, make_event
 from rules.moment import HOUR_US, MINUTE_US, format_duration
 from rules.money import Money
-from rules.reach import Relation, RelationKind, span_of
-from rules.rule import Band, By, Message, Rule, RuleSet, Step
+from rules.reach import Reading, Relation, RelationKind, span_of
+from rules.rule import Band, By, Message, Option, Raise, Rule, RuleSet, Step
+from rules.stages import Engine
 from rules.timing import Timing
 from rules.watermark import END_US, NEVER_US
 from tests.rules.oracle import Record
@@ -67,6 +69,41 @@ def relation(kind: RelationKind, other: str, within_us: int = 0) -> Relation:
     return Relation(kind, other, within_us, f"{within}{kind} {other}")
 
 
+def step_of(
+    name: str,
+    event: str | Sequence[Option],
+    where: Sequence[Condition] = (),
+    relations: Sequence[Relation] = (),
+    *,
+    each: bool = False,
+    having: Sequence[Condition] = (),
+    window_us: int | None = None,
+    weight: int = 0,
+) -> Step:
+    """A step that binds one type of event, or the first of these options that fits."""
+    options = (Option(event),) if isinstance(event, str) else tuple(event)
+    return Step(
+        name=name,
+        options=options,
+        where=tuple(where),
+        relations=tuple(relations),
+        each=each,
+        having=tuple(having),
+        window_us=window_us,
+        weight=weight,
+    )
+
+
+def reading_of(step: Step, *, optional: bool = False) -> Reading:
+    """A step as far as the span needs it."""
+    events = tuple(option.event for option in step.options)
+    return Reading(step.name, events, step.relations, step.each, step.window_us, optional)
+
+
+BANDS = (Band(0, "low", "review"), Band(40, "medium", "warn"), Band(70, "high", "hold"))
+SIGNAL = (Band(0, "info", "none"),)
+
+
 def build_rule(
     steps: Sequence[Step],
     timing: Timing,
@@ -76,9 +113,16 @@ def build_rule(
     by: By = "person",
     message: Message | None = None,
     advice: str = "",
+    unless: Sequence[Step] = (),
+    evidence: Sequence[Step] = (),
+    bands: Sequence[Band] = BANDS,
+    raises: Raise = "at_once",
+    settles_after_us: int = 0,
 ) -> Rule:
     """A rule of these steps; the anchor is the last of them unless named."""
     anchor = anchor or steps[-1].name
+    readings = [reading_of(step) for step in steps]
+    readings += [reading_of(part, optional=True) for part in (*unless, *evidence)]
     return Rule(
         id=name,
         version="1.0.0",
@@ -92,10 +136,14 @@ def build_rule(
         steps=tuple(steps),
         anchor=anchor,
         base=40,
-        bands=(Band(0, "low", "review"), Band(40, "medium", "warn"), Band(70, "high", "hold")),
+        bands=tuple(bands),
         message=message,
         digest="0" * 64,
-        span=span_of([(s.name, s.event, s.relations) for s in steps], anchor, timing),
+        span=span_of(readings, anchor, timing),
+        unless=tuple(unless),
+        evidence=tuple(evidence),
+        raises=raises,
+        settles_after_us=settles_after_us,
     )
 
 
@@ -179,14 +227,34 @@ def transfer_record(
     return Record(source, "transfer", own_id, f"r-{own_id}", sequence, time_us, facts)
 
 
+def record_of(
+    event: str,
+    own_id: str,
+    start_us: int,
+    *,
+    time_us: int | None = None,
+    sequence: int = 0,
+    **data: Scalar,
+) -> Record:
+    """A record of any type of event of which nothing else is known."""
+    spec = EVENTS[event]
+    facts: dict[str, Scalar] = {"person": "lin", **data}
+    if spec.start_field is not None:
+        facts[spec.start_field] = start_us
+    time_us = start_us if time_us is None else time_us
+    source = "//bank.example" if spec.side == "bank" else "//telecom.example"
+    return Record(source, event, own_id, f"r-{own_id}", sequence, time_us, facts)
+
+
 def loan_record(own_id: str, start_us: int) -> Record:
     """A loan paid out, of which nothing else is known."""
-    data: dict[str, Scalar] = {"person": "lin", "drawn_at": start_us}
-    return Record("//bank.example", "loan_drawdown", own_id, f"r-{own_id}", 0, start_us, data)
+    return record_of("loan_drawdown", own_id, start_us)
 
 
 TIMING = Timing()
-CALL = Step("call", "call_invitation", (condition(field("call", "call_invitation", "answered")),))
+CALL = step_of(
+    "call", "call_invitation", (condition(field("call", "call_invitation", "answered")),)
+)
 NOT_REJECTED = condition(among(field("pay", "transfer", "status"), "rejected", negated=True))
 
 
@@ -200,13 +268,63 @@ def call_then_pay(
     kind: RelationKind = "after", within: int = 2 * HOUR_US, anchor: str = "pay"
 ) -> Rule:
     """A call, and a transfer that lies so to it: reach 8 h, final 6 h after a transfer."""
-    pay = Step("pay", "transfer", (NOT_REJECTED,), (relation(kind, "call", within),))
+    pay = step_of("pay", "transfer", (NOT_REJECTED,), (relation(kind, "call", within),))
     return build_rule([CALL, pay], TIMING, anchor=anchor)
 
 
-def bench(*rules: Rule, feeds: tuple[str, ...] = ("bank",)) -> "Bench":
-    """A bench with these rules, or with the one above."""
-    return Bench(rules or (call_then_pay(),), TIMING, feeds)
+def count(step: str, op: Op, number: int, of: Field | None = None) -> Condition:
+    """A line under `having`: how many members a set has, or values of one of their fields."""
+    members = Aggregate("count", step, of, Kind.INTEGER)
+    return condition(Compare(op, members, Constant(number, Kind.INTEGER)), f"count({step})")
+
+
+def led_transfer() -> Rule:
+    """A call and a transfer, unless an institution called; a screen and a loan add to it."""
+    around = (relation("around", "call", 10 * MINUTE_US),)
+    loan = (relation("before", "pay", 6 * HOUR_US),)
+    return build_rule(
+        call_then_pay().steps,
+        TIMING,
+        name="led_transfer",
+        unless=[step_of("official", "official_call", (), around)],
+        evidence=[
+            step_of("shared", "screen_share", (), (relation("during", "call"),), weight=40),
+            step_of("loan", "loan_drawdown", (), loan, weight=30),
+        ],
+    )
+
+
+def fan_in(first: Sequence[Rule], least: int = 2, window_us: int = 72 * HOUR_US) -> Rule:
+    """Alerts about several persons who pay to one account."""
+    person = field("hits", "alert", "person")
+    hits = step_of(
+        "hits",
+        "alert",
+        each=True,
+        having=(count("hits", ">=", least, person),),
+        window_us=window_us,
+    )
+    settles_us = max(rule.span.forward_us + rule.span.settle_us for rule in first)
+    return build_rule([hits], TIMING, name="fan_in", by="payee", settles_after_us=settles_us)
+
+
+def many_called(least: int = 3) -> Rule:
+    """One caller, and this many calls within two hours."""
+    calls = step_of(
+        "calls",
+        "call_invitation",
+        each=True,
+        having=(count("calls", ">=", least),),
+        window_us=2 * HOUR_US,
+    )
+    return build_rule([calls], TIMING, name="many_called", by="caller", bands=SIGNAL)
+
+
+def bench(
+    *rules: Rule, feeds: tuple[str, ...] = ("bank",), max_history: int = MAX_HISTORY
+) -> "Bench":
+    """A bench with these rules, or with a call and a transfer."""
+    return Bench(rules or (call_then_pay(),), TIMING, feeds, max_history)
 
 
 def says(alerts: list[Alert]) -> list[tuple[str, bool]]:
@@ -215,27 +333,34 @@ def says(alerts: list[Alert]) -> list[tuple[str, bool]]:
 
 
 def bound(alert: Alert) -> list[str]:
-    """The own ids of the events that an alert names, in step order."""
-    return [shown["id"] for shown in alert.content["evidence"]]
+    """The own ids of the events that an alert names, in step order; of sets their samples'."""
+    shown = [each for e in alert.content["evidence"] for each in e.get("sample", [e])]
+    return [each["id"] for each in shown]
 
 
 class Bench:
-    """A correlator that is told one row or record at a step, and all that it has written."""
+    """An engine that is told one row or record at a step, and all that it has written."""
 
     def __init__(
-        self, rules: Sequence[Rule], timing: Timing, feeds: Sequence[str] = ("bank",)
+        self,
+        rules: Sequence[Rule],
+        timing: Timing,
+        feeds: Sequence[str] = ("bank",),
+        max_history: int = MAX_HISTORY,
     ) -> None:
         self.timing = timing
         self.rule_set = RuleSet(tuple(rules))
         self.feeds = tuple(feeds)
-        self.correlator = Correlator(self.rule_set, {(feed, 0): NEVER_US for feed in feeds})
+        roster = {(feed, 0): NEVER_US for feed in feeds}
+        self.engine = Engine(self.rule_set, roster, max_history=max_history)
+        self.correlator = self.engine.first
         self.written: list[Alert] = []
         self.revision = 0
 
     def observe(self, rows: Sequence[Fact | Mark]) -> list[Alert]:
         """Take one step."""
         self.revision += 1
-        alerts = self.correlator.observe(rows, self.revision)
+        alerts = self.engine.observe(rows, self.revision)
         self.written += alerts
         return alerts
 

@@ -1,25 +1,23 @@
 """Ways in which the records of a world can arrive, and what the engine writes then.
 
-Every delivery has repeats, several feeds, and marks wherever truth allows them; this file is
-used by properties only.
+Every delivery has repeats, several feeds, and marks wherever truth allows them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import NamedTuple
-
-from hypothesis import strategies as st
+from random import Random
+from typing import Any, NamedTuple
 
 from rules.alert import Alert
-from rules.engine import Correlator
+from rules.engine import MAX_HISTORY
 from rules.fact import Event, Fact, Mark
 from rules.rule import By
 from rules.screen import Screen
+from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from tests.rules.build import ORIGIN_US, event_of, facts_of
-from tests.rules.oracle import Record
-from tests.rules.worlds import LONGEST_US, World
+from tests.rules.oracle import Claim, Claims, Record, Shown
+from tests.rules.worlds import World, keys_of
 
 
 class Arrival(NamedTuple):
@@ -59,35 +57,47 @@ class _Way(NamedTuple):
     apart: str
 
 
-# One choice out of many draws faster than many choices.
-_WAYS = tuple(
-    _Way(*way)
-    for way in product(
-        ROSTER, ("none", "own", "all"), (False, True), ("rows", "together", "before")
-    )
-)
-
-
-@st.composite
-def deliveries(draw: st.DrawFn, world: World, *, truthful: bool = True) -> Delivery:
-    """Any order of arrival, with repeats, in which no record is late.
+def draw_delivery(random: Random, world: World, *, truthful: bool = True) -> Delivery:
+    """Any order of arrival, with repeats; in a truthful one no record is late.
 
     Args:
-        draw: given by Hypothesis.
+        random: what decides.
         world: whose records come in.
         truthful: False lets watermarks run ahead of what is still to come, so that records
             are late, as late as they like.
     """
-    roster = ROSTER[: draw(st.integers(1, 3))]
-    records = list(world.records)
-    if records:
-        records += draw(st.lists(st.sampled_from(records), max_size=3))
-    spread_us = draw(st.sampled_from((0, 3, 2 * LONGEST_US)))
-    order = sorted(records, key=lambda r: r.time_us + draw(st.integers(0, spread_us)))
-    ways = [_WAYS[draw(st.integers(0, 18 * len(roster) - 1))] for _ in order]
+    roster = ROSTER[: 1 + random.randrange(3)]
+    repeats = random.choices(world.records, k=random.randrange(4)) if world.records else []
+    spread = (0, 3, 18, 0)[random.randrange(4)]
+    order = sorted(
+        [*world.records, *repeats],
+        key=lambda record: record.time_us + random.randrange(spread + 1) * world.unit_us,
+    )
+    return _deliver(random, world, roster, order, truthful=truthful)
+
+
+def shuffle_delivery(random: Random, world: World) -> Delivery:
+    """Any interleaving at all, one record in ten twice, and nothing late."""
+    twice = [record for record in world.records if random.random() < 0.1]
+    order = [*world.records, *twice]
+    random.shuffle(order)
+    return _deliver(random, world, ROSTER[: 1 + random.randrange(3)], order, truthful=True)
+
+
+def _deliver(
+    random: Random,
+    world: World,
+    roster: tuple[Partition, ...],
+    order: Sequence[Record],
+    *,
+    truthful: bool,
+) -> Delivery:
+    ways = [_way(random, roster) for _ in order]
     sent = [(way.partition, record) for way, record in zip(ways, order, strict=True)]
     clocks = {
-        p: FeedClock(_disorder_us(_of(p, sent)) if truthful else draw(st.integers(0, 6)))
+        p: FeedClock(
+            _disorder_us(_of(p, sent)) if truthful else random.randrange(7) * world.unit_us
+        )
         for p in roster
     }
     arrivals = []
@@ -98,13 +108,23 @@ def deliveries(draw: st.DrawFn, world: World, *, truthful: bool = True) -> Deliv
         clock.observe(record.time_us)
         marked = {"none": (), "own": (way.partition,), "all": roster}[way.marks]
         for p in marked if way.promise else ():
-            left = _of(p, sent[number + 1 :])
-            clocks[p].raise_to(_promise(draw, left, truthful=truthful))
+            left_us = min((r.time_us for r in _of(p, sent[number + 1 :])), default=END_US)
+            ahead_us = random.randrange(2 * world.longest_us // world.unit_us) * world.unit_us
+            clocks[p].raise_to(left_us if truthful else ORIGIN_US + ahead_us)
         marks = tuple(Mark(*p, clocks[p].watermark_us) for p in marked)
         arrivals.append(Arrival(record, late, marks, way.apart))
     # What an undeclared partition brings below the minimum would be late.
-    declared = roster if truthful else roster[: draw(st.integers(1, len(roster)))]
+    declared = roster if truthful else roster[: 1 + random.randrange(len(roster))]
     return Delivery(roster, declared, tuple(arrivals))
+
+
+def _way(random: Random, roster: tuple[Partition, ...]) -> _Way:
+    return _Way(
+        roster[random.randrange(len(roster))],
+        ("all", "none", "own")[random.randrange(3)],
+        (True, False)[random.randrange(2)],
+        ("together", "rows", "before", "together")[random.randrange(4)],
+    )
 
 
 def _of(partition: Partition, sent: Sequence[tuple[Partition, Record]]) -> list[Record]:
@@ -120,18 +140,15 @@ def _disorder_us(records: Sequence[Record]) -> int:
     return disorder_us
 
 
-def _promise(draw: st.DrawFn, left: Sequence[Record], *, truthful: bool) -> int:
-    """A heartbeat: up to the least time that is still to come, or as far as it likes."""
-    if not truthful:
-        return ORIGIN_US + draw(st.integers(0, 4 * LONGEST_US))
-    return min((record.time_us for record in left), default=END_US)
-
-
 Row = Fact | Mark
 
 
 def steps_of(world: World, delivery: Delivery, screen: Screen | None = None) -> list[list[Row]]:
-    """The steps of a delivery: facts that pass the screen, or all, and the marks after each."""
+    """The steps of a delivery, its end included: facts, and the marks after each.
+
+    Facts are those that pass the screen, or all. Within a step facts come before marks, as they
+    do of one input record.
+    """
     steps: list[list[Row]] = []
     for arrival in delivery.arrivals:
         event = event_of(arrival.record, world.timing, late=arrival.late)
@@ -142,31 +159,30 @@ def steps_of(world: World, delivery: Delivery, screen: Screen | None = None) -> 
             steps[-1] += rows
         else:
             steps.append(rows)
-    return steps
+    return [*steps, [Mark(*partition, END_US) for partition in delivery.roster]]
 
 
 def kinds_of(world: World, event: Event, screen: Screen | None) -> Sequence[By]:
     """The kinds of key under which a record becomes a fact: all in use, or what a screen says."""
     if screen is not None:
         return screen.keys(event.identity.type, event.fields)
-    return sorted({rule.by for rule in world.rule_set.rules})
+    return keys_of(world.rule_set)
 
 
-def end_of(delivery: Delivery) -> list[Row]:
-    """The marks with which a log ends."""
-    return [Mark(*partition, END_US) for partition in delivery.roster]
-
-
-def begin(world: World, delivery: Delivery) -> Correlator:
-    """A correlator that has heard nothing yet."""
-    return Correlator(world.rule_set, dict.fromkeys(delivery.declared, NEVER_US))
+def begin(world: World, delivery: Delivery, max_history: int = MAX_HISTORY) -> Engine:
+    """An engine that has heard nothing yet."""
+    roster = dict.fromkeys(delivery.declared, NEVER_US)
+    return Engine(world.rule_set, roster, max_history=max_history)
 
 
 def run(world: World, delivery: Delivery, screen: Screen | None = None) -> list[Alert]:
     """All that is written of a delivery from its first row to its end."""
-    correlator = begin(world, delivery)
-    steps = [*steps_of(world, delivery, screen), end_of(delivery)]
-    return [a for number, rows in enumerate(steps) for a in correlator.observe(rows, number)]
+    return observe_all(begin(world, delivery), steps_of(world, delivery, screen))
+
+
+def observe_all(engine: Engine, steps: Iterable[Sequence[Row]]) -> list[Alert]:
+    """All that an engine writes of these steps."""
+    return [alert for number, rows in enumerate(steps) for alert in engine.observe(rows, number)]
 
 
 def last_by_id(alerts: Sequence[Alert]) -> dict[str, Alert]:
@@ -174,16 +190,23 @@ def last_by_id(alerts: Sequence[Alert]) -> dict[str, Alert]:
     return {alert.alert_id: alert for alert in alerts}
 
 
-def raised(
-    alerts: Sequence[Alert],
-) -> dict[tuple[str, tuple[str, str, str]], tuple[tuple[str, str, str], ...]]:
-    """What is bound by each alert that is raised in the end, in the oracle's form."""
-    found = {}
+def raised(alerts: Sequence[Alert]) -> Claims:
+    """What each alert that is raised in the end says, in the oracle's form."""
+    found: Claims = {}
     for alert in last_by_id(alerts).values():
         if alert.state == "raised":
-            anchor = alert.content["anchor"]
-            name = (anchor["source"], anchor["type"], anchor["id"])
-            found[alert.content["rule"]["id"], name] = tuple(
-                (e["source"], e["type"], e["id"]) for e in alert.content["evidence"]
-            )
+            said = alert.content
+            shown = tuple(_shown(entry) for entry in said["evidence"])
+            claim = Claim(said["score"], said["severity"], said["action"], shown)
+            found[said["rule"]["id"], said["key"], _name(said["anchor"])] = claim
     return found
+
+
+def _shown(entry: Any) -> Shown:  # noqa: ANN401 - JSON
+    if "sample" not in entry:
+        return entry["step"], _name(entry)
+    return entry["step"], entry["count"], tuple(_name(each) for each in entry["sample"])
+
+
+def _name(coordinates: Any) -> tuple[str, str, str]:  # noqa: ANN401 - JSON
+    return coordinates["source"], coordinates["type"], coordinates["id"]

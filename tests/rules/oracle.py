@@ -13,9 +13,11 @@ from decimal import Decimal
 from itertools import product
 from math import floor
 from typing import Any, NamedTuple
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from rules.condition import (
+    Aggregate,
     Among,
     Arithmetic,
     Call,
@@ -31,7 +33,7 @@ from rules.condition import (
 )
 from rules.events import Scalar
 from rules.money import Money
-from rules.rule import Rule, RuleSet
+from rules.rule import Rule, RuleSet, Step
 from rules.timing import Timing
 
 Name = tuple[str, str, str]
@@ -52,6 +54,7 @@ _STARTS = {
     "loan_drawdown": "drawn_at",
     "funds_moved": "moved_at",
 }
+_NAMESPACE = UUID("293d4950-186f-428b-b851-8c8e19aec016")
 _ENDS = {"call_invitation": "ended_at", "screen_share": "ended_at", "official_call": "valid_to"}
 _AMOUNTS = ("amount", "balance_before", "limit")
 
@@ -75,12 +78,13 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Told:
-    """An event as all its records together tell it."""
+    """An event as all its records together tell it; an alert with the anchor that it is about."""
 
     record: Record
     start_us: int
     end_us: int
     values: Mapping[str, Any]
+    about: Name | None = None
 
     @property
     def place(self) -> tuple[int, str, str, str]:
@@ -88,23 +92,196 @@ class Told:
         return (self.start_us, *self.record.name)
 
 
-def final_alerts(
-    records: Iterable[Record], rule_set: RuleSet, timing: Timing
-) -> dict[tuple[str, Name], tuple[Name, ...]]:
-    """Return what is bound, step by step, by each alert that is raised in the end.
+Shown = tuple[str, Name] | tuple[str, int, tuple[Name, ...]]
+"""A step with what it binds: an event, or how many and the latest 20 of them."""
 
-    The keys are the rule's id and the anchor's identity.
-    """
+
+@dataclass(frozen=True)
+class Claim:
+    """An alert that is raised in the end."""
+
+    score: int
+    severity: str
+    action: str
+    shown: tuple[Shown, ...]
+
+
+Claims = dict[tuple[str, str, Name], Claim]
+"""By the rule's id, the key's value and the anchor's identity."""
+
+
+@dataclass(frozen=True)
+class _Binding:
+    """Events for all `event` steps and an anchor, with what follows from them for the rest."""
+
+    rule: Rule
+    anchor: Told
+    single: tuple[Told, ...]
+    bound: Mapping[str, Any]
+    score: int
+
+
+def final_alerts(records: Iterable[Record], rule_set: RuleSet, timing: Timing) -> Claims:
+    """Return what each alert that is raised in the end says, those of both stages."""
     events = told(records, timing)
-    found: dict[tuple[str, Name], tuple[Told, ...]] = {}
+    found: Claims = {}
+    alerts: list[Told] = []
     for rule in rule_set.rules:
-        anchor = [step.name for step in rule.steps].index(rule.anchor)
-        for binding in _bindings(rule, events):
-            key = (rule.id, binding[anchor].record.name)
-            rival = found.get(key)
-            if rival is None or _places(binding) > _places(rival):
-                found[key] = binding
-    return {key: tuple(e.record.name for e in binding) for key, binding in found.items()}
+        if not _reads_alerts(rule):
+            for key, binding in _reported(rule, events):
+                found[rule.id, key, binding.anchor.record.name] = _claim(binding)
+                alerts.append(_alert(binding))
+    for rule in rule_set.rules:
+        if _reads_alerts(rule):
+            for key, binding in _reported(rule, events + alerts):
+                found[rule.id, key, binding.anchor.record.name] = _claim(binding)
+    return found
+
+
+def _reads_alerts(rule: Rule) -> bool:
+    return any(option.event == "alert" for part in rule.parts for option in part.options)
+
+
+def _reported(rule: Rule, events: list[Told]) -> Iterable[tuple[str, _Binding]]:
+    """Yield the reported binding of each anchor: the highest score, and then the greatest."""
+    by_key: dict[str, list[Told]] = defaultdict(list)
+    for event in events:
+        if _KEY_FIELDS[rule.by] in event.record.data:
+            by_key[str(event.record.data[_KEY_FIELDS[rule.by]])].append(event)
+    for key, several in by_key.items():
+        best: dict[Name, _Binding] = {}
+        for binding in _bindings(rule, sorted(several, key=lambda e: e.place)):
+            name = binding.anchor.record.name
+            if name not in best or _strength(binding) > _strength(best[name]):
+                best[name] = binding
+        yield from ((key, binding) for binding in best.values())
+
+
+def _strength(binding: _Binding) -> tuple[int, list[tuple[int, str, str, str]]]:
+    return binding.score, [event.place for event in binding.single]
+
+
+def _bindings(rule: Rule, events: list[Told]) -> Iterable[_Binding]:
+    """Yield every binding that holds."""
+    names = [step.name for step in rule.steps if not step.each]
+    for single in product(events, repeat=len(names)):
+        bound: dict[str, Any] = dict(zip(names, single, strict=True))
+        anchors = [bound[rule.anchor]] if rule.anchor in bound else events
+        for anchor in anchors if len({e.place for e in single}) == len(single) else ():
+            score = _judge(rule, anchor, single, bound, events)
+            if score is not None:
+                yield _Binding(rule, anchor, single, dict(bound), score)
+
+
+def _judge(
+    rule: Rule,
+    anchor: Told,
+    single: tuple[Told, ...],
+    bound: dict[str, Any],
+    events: list[Told],
+) -> int | None:
+    """Return the score of a choice if it holds, and add to `bound` what follows from it."""
+    if not all(
+        _fits(rule, step, bound[step.name], bound, anchor) for step in rule.steps if not step.each
+    ):
+        return None
+    others = [event for event in events if event not in single]
+    for step in rule.steps:
+        if step.each:
+            bound[step.name] = _members(rule, step, bound, anchor, others)
+            if not _is_enough(step, bound[step.name], bound):
+                return None
+    if isinstance(bound[rule.anchor], tuple) and anchor not in bound[rule.anchor]:
+        return None
+    if any(_found(rule, part, bound, anchor, others) for part in rule.unless):
+        return None
+    evidence = {part.name: _found(rule, part, bound, anchor, others) for part in rule.evidence}
+    bound.update(evidence)
+    return rule.base + sum(part.weight for part in rule.evidence if evidence[part.name])
+
+
+def _found(
+    rule: Rule, part: Step, bound: Mapping[str, Any], anchor: Told, others: list[Told]
+) -> Any:  # noqa: ANN401 - an event, a set or nothing
+    """Return what satisfies an `unless` or an evidence: the greatest event, or the set."""
+    members = _members(rule, part, bound, anchor, others)
+    if not part.each:
+        return members[-1] if members else None
+    # A set may be satisfied by having no member.
+    return (members,) if _is_enough(part, members, {**bound, part.name: members}) else None
+
+
+def _members(
+    rule: Rule, step: Step, bound: Mapping[str, Any], anchor: Told, others: list[Told]
+) -> tuple[Told, ...]:
+    found = tuple(e for e in others if _fits(rule, step, e, {**bound, step.name: e}, anchor))
+    if step.name != rule.anchor:
+        return found
+    return tuple(
+        event
+        for event in found
+        if event.start_us <= anchor.start_us
+        and (step.window_us is None or gap(event, anchor) <= step.window_us)
+    )
+
+
+def _is_enough(step: Step, members: tuple[Told, ...], bound: Mapping[str, Any]) -> bool:
+    if not step.having:
+        return len(members) > 0
+    return all(evaluate(c.expression, bound) is True for c in step.having)
+
+
+def _fits(rule: Rule, step: Step, event: Told, bound: Mapping[str, Any], anchor: Told) -> bool:
+    """Tell whether an event may stand for a step, or in its set, beside the events chosen."""
+    options = [option for option in step.options if option.event == event.record.type]
+    if not options:
+        return False
+    for relation in step.relations:
+        # To the set that is the anchor a relation is one to the anchor.
+        other = anchor if relation.other == rule.anchor else bound[relation.other]
+        if not _lies(relation.kind, event, other, relation.within_us):
+            return False
+    named = {**bound, step.name: event}
+    if step.name != rule.anchor:
+        named[rule.anchor] = anchor
+    where = (*options[0].where, *step.where)
+    return all(evaluate(c.expression, named) is True for c in where)
+
+
+def _claim(binding: _Binding) -> Claim:
+    rule = binding.rule
+    band = [band for band in rule.bands if band.floor <= binding.score][-1]
+    shown: list[Shown] = []
+    for part in rule.parts:
+        bound = binding.bound.get(part.name)
+        if part in rule.evidence and part.each and bound:
+            (bound,) = bound
+        if isinstance(bound, Told):
+            shown.append((part.name, bound.record.name))
+        elif bound is not None:
+            names = tuple(event.about or event.record.name for event in bound[-20:])
+            shown.append((part.name, len(bound), names))
+    return Claim(binding.score, band.severity, band.action, tuple(shown))
+
+
+def _alert(binding: _Binding) -> Told:
+    """Return an alert as an event of the second stage."""
+    rule, anchor = binding.rule, binding.anchor
+    claim = _claim(binding)
+    text = json.dumps([rule.id, *anchor.record.name], separators=(",", ":"), ensure_ascii=False)
+    data: dict[str, Scalar] = {}
+    for event in (anchor, *binding.single):
+        for name in _KEY_FIELDS.values():
+            if name in event.record.data:
+                data.setdefault(name, event.record.data[name])
+    if "amount" in anchor.record.data:
+        data |= {name: anchor.record.data[name] for name in ("amount", "currency")}
+    data |= {"rule": rule.id, "typology": rule.typology, "stage": rule.stage}
+    data |= {"severity": claim.severity, "action": claim.action, "score": claim.score}
+    own_id = str(uuid5(_NAMESPACE, text))
+    record = Record("ringfence", "alert", own_id, "", 0, anchor.start_us, data)
+    values = {**_values(data), "alert_id": own_id}
+    return Told(record, anchor.start_us, anchor.start_us, values, anchor.record.name)
 
 
 def told(records: Iterable[Record], timing: Timing) -> list[Told]:
@@ -156,34 +333,6 @@ def _derived(record: Record, start_us: int) -> dict[str, Any]:
     return {}
 
 
-def _bindings(rule: Rule, events: list[Told]) -> Iterable[tuple[Told, ...]]:
-    by_key: dict[Scalar, list[Told]] = defaultdict(list)
-    for event in events:
-        if _KEY_FIELDS[rule.by] in event.record.data:
-            by_key[event.record.data[_KEY_FIELDS[rule.by]]].append(event)
-    for several in by_key.values():
-        choices = [[e for e in several if e.record.type == step.event] for step in rule.steps]
-        for binding in product(*choices):
-            if len({e.record.name for e in binding}) == len(binding) and _holds(rule, binding):
-                yield binding
-
-
-def _places(binding: tuple[Told, ...]) -> list[tuple[int, str, str, str]]:
-    return [event.place for event in binding]
-
-
-def _holds(rule: Rule, binding: tuple[Told, ...]) -> bool:
-    bound = {step.name: event for step, event in zip(rule.steps, binding, strict=True)}
-    for step in rule.steps:
-        for relation in step.relations:
-            pair = (bound[step.name], bound[relation.other])
-            if not _lies(relation.kind, *pair, relation.within_us):
-                return False
-        if any(evaluate(c.expression, bound) is not True for c in step.where):
-            return False
-    return True
-
-
 def _lies(kind: str, event: Told, other: Told, within_us: int) -> bool:
     match kind:
         case "after":
@@ -202,7 +351,7 @@ def gap(one: Told, two: Told) -> int:
 
 
 def evaluate(  # noqa: C901, PLR0911 - one case for each kind of node
-    node: Expression, bound: Mapping[str, Told]
+    node: Expression, bound: Mapping[str, Any]
 ) -> Any:  # noqa: ANN401 - a value of any kind
     """Return the value of an expression, or None for unknown."""
     match node:
@@ -212,6 +361,8 @@ def evaluate(  # noqa: C901, PLR0911 - one case for each kind of node
             return bound[node.step].values.get(node.name)
         case Gap():
             return gap(bound[node.first], bound[node.second])
+        case Aggregate():
+            return _aggregate(node, bound[node.step])
         case Unknown():
             return (evaluate(node.item, bound) is None) is not node.negated
         case Among():
@@ -246,14 +397,33 @@ def _in_one_currency(left: Any, right: Any) -> tuple[Any, Any] | None:  # noqa: 
     return None if None in amounts else (amounts[0], amounts[1])
 
 
+def _aggregate(node: Aggregate, members: Iterable[Told]) -> Any:  # noqa: ANN401 - as above
+    if node.field is None:
+        return len(list(members))
+    found = [member.values.get(node.field.name) for member in members]
+    known = [value for value in found if value is not None]
+    if node.function == "count":
+        return len(set(known)) or None
+    choose: Any = {"sum": sum, "least": min, "greatest": max}[node.function]
+    if not any(isinstance(value, Money) for value in known):
+        return choose(known) if known else None
+    currencies = {value.currency for value in known}
+    return {c: choose([v.amount for v in known if v.currency == c]) for c in currencies}
+
+
 def _compare(op: str, left: Any, right: Any) -> bool | None:  # noqa: ANN401 - as above
     if left is None or right is None:
         return None
-    if isinstance(left, Money | Mapping) or isinstance(right, Money | Mapping):
-        pair = _in_one_currency(left, right)
-        if pair is None:
-            return None
-        left, right = pair
+    if not isinstance(left, Money | Mapping):
+        return _is_so(op, left, right)
+    first, second = (
+        {side.currency: side.amount} if isinstance(side, Money) else side for side in (left, right)
+    )
+    answers = [_is_so(op, first[c], second[c]) for c in first if c in second]
+    return any(answers) if answers else None
+
+
+def _is_so(op: str, left: Any, right: Any) -> bool:  # noqa: ANN401 - as above
     match op:
         case "==" | "!=":
             return (left == right) is (op == "==")

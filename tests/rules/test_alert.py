@@ -6,14 +6,15 @@ from uuid import UUID
 
 import pytest
 
-from rules.alert import Alert, alert_id, encode_alert, show
+from rules.alert import Alert, alert_id, encode_alert
+from rules.claim import show
 from rules.condition import Call, Constant, Expression, Gap, Junction, Thresholds
 from rules.events import Kind, Value
 from rules.fact import Identity
 from rules.moment import HOUR_US, MINUTE_US
 from rules.money import Money
 from rules.reach import RelationKind
-from rules.rule import Band, Message, Rule, Step
+from rules.rule import Band, Message, Rule
 from tests.rules.build import (
     TIMING,
     Bench,
@@ -27,6 +28,7 @@ from tests.rules.build import (
     field,
     parameter,
     relation,
+    step_of,
     transfer_record,
     unknown,
 )
@@ -52,7 +54,7 @@ def shanghai() -> Rule:
     kind, status = field("pay", "transfer", "payee_kind"), field("pay", "transfer", "status")
     amount = field("pay", "transfer", "amount")
     steps = [
-        Step(
+        step_of(
             "call",
             "call_invitation",
             (
@@ -64,7 +66,7 @@ def shanghai() -> Rule:
                 ),
             ),
         ),
-        Step(
+        step_of(
             "pay",
             "transfer",
             (
@@ -135,16 +137,19 @@ def test_an_alert_is_one_line_of_json_in_utf8_without_spaces() -> None:
 def test_the_alert_id_is_made_of_the_rule_and_the_anchor_alone() -> None:
     anchor = Identity("//bank.example/core", "transfer", "p-1")
     expected = "335e4d06-965f-5ca2-aded-c989d3a2ccc8"
-    assert alert_id("video_call_then_new_payee", anchor) == expected
+    assert alert_id(shanghai(), anchor, "lin") == expected
     assert UUID(expected).version == 5
     alert = raise_one(shanghai(), the_call(), transfer_record("p-1", at("10:42")))
     assert alert.alert_id == expected
-    assert alert_id("video_call_then_new_payee", anchor._replace(id="p-2")) != expected
+    assert alert_id(shanghai(), anchor, "wei") == expected
+    assert alert_id(shanghai(), anchor._replace(id="p-2"), "lin") != expected
 
 
 def test_an_alert_id_does_not_escape_what_json_need_not() -> None:
     # JSON without spaces, UTF-8: é stays é.
-    assert alert_id("r", Identity("é", "transfer", "p")) == "1fe0aacc-8968-5071-acd7-f78ebc5e91d9"
+    rule = replace(call_then_pay(), id="r")
+    found = alert_id(rule, Identity("é", "transfer", "p"), "lin")
+    assert found == "1fe0aacc-8968-5071-acd7-f78ebc5e91d9"
 
 
 def test_alerts_of_one_key_and_day_share_an_incident_whatever_the_rule() -> None:
@@ -163,7 +168,7 @@ def test_alerts_of_one_key_and_day_share_an_incident_whatever_the_rule() -> None
 
 
 def test_key_fields_are_the_anchors_else_those_of_the_first_step_that_has_them() -> None:
-    again = Step("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
+    again = step_of("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
     rule = build_rule([*call_then_pay().steps, again], TIMING, anchor="pay")
     second = call_record("c-2", at("10:20"), caller="handle-2", meeting="meeting-2", area="b")
     alert = raise_one(
@@ -262,7 +267,7 @@ def test_a_message_may_hold_any_value_and_leaves_currencies_to_their_own_place()
 
 def test_a_condition_that_reads_nothing_stands_alone_in_because() -> None:
     always = condition(Constant(value=True, kind=Kind.BOOL), "True")
-    pay_step = Step("pay", "transfer", (always,), call_then_pay().steps[1].relations)
+    pay_step = step_of("pay", "transfer", (always,), call_then_pay().steps[1].relations)
     rule = build_rule([call_then_pay().steps[0], pay_step], TIMING)
     because = data_of(raise_one(rule, the_call(), transfer_record("p-1", at("10:42"))))["because"]
     assert isinstance(because, list)
@@ -275,7 +280,7 @@ def test_evidence_shows_each_field_once_in_the_form_of_its_kind() -> None:
         condition(expression)
         for expression in (compare(times, "<", 3), answered, compare(times, ">=", 0))
     )
-    pay_step = Step("pay", "transfer", where, call_then_pay().steps[1].relations)
+    pay_step = step_of("pay", "transfer", where, call_then_pay().steps[1].relations)
     rule = build_rule([call_then_pay().steps[0], pay_step], TIMING)
     evidence = data_of(raise_one(rule, the_call(), transfer_record("p-1", at("10:42"))))[
         "evidence"

@@ -1,17 +1,24 @@
-"""The rules of the catalogue hold their own stories, in every order of arrival."""
+"""Rules hold their own stories, in every order of arrival: the catalogue's, and one on alerts."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from rules.authoring.stories import differences, run_story
+from rules.authoring.explain import nearest_miss
+from rules.authoring.missing import missing_stories
+from rules.authoring.stories import differences, events_of, run_story
 from rules.language import Story, load_rules, load_stories
 from rules.rule import Rule, RuleSet
 from rules.timing import Timing
 
 CATALOG = Path(__file__).parents[2] / "rules" / "catalog"
-FILES = {path.name: path.read_text() for path in sorted(CATALOG.glob("*.yaml"))}
+SECOND_STAGE = Path(__file__).parent / "second_stage"
+FILES = {
+    path.name: path.read_text()
+    for folder in (CATALOG, SECOND_STAGE)
+    for path in sorted(folder.glob("*.yaml"))
+}
 TIMING = Timing()
 RULES = {rule.id: rule for rule in load_rules(FILES, TIMING).rules}
 TOLD = [
@@ -51,3 +58,16 @@ def test_the_order_of_arrival_changes_nothing_in_the_alerts(rule: Rule, story: S
     }
 
     assert len(ended) == 1
+
+
+@pytest.mark.parametrize(("rule", "story"), TOLD)
+def test_a_claimed_miss_is_the_nearest(rule: Rule, story: Story) -> None:
+    if story.misses is not None:
+        failure = nearest_miss(rule, events_of(story, TIMING))
+
+        assert failure is not None
+        assert (failure.step, failure.on) == (story.misses.step, story.misses.on)
+
+
+def test_no_story_is_missing() -> None:
+    assert missing_stories(FILES, TIMING) == []

@@ -1,5 +1,6 @@
 """Conditions as the engine runs them: nodes, what they look at, and how they are compiled."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.condition import (
+    Aggregate,
     Among,
     Arithmetic,
     Call,
@@ -75,7 +77,7 @@ def test_a_condition_knows_what_it_reads_and_of_which_steps() -> None:
         ),
     )
 
-    assert condition.reads == (AMOUNT, FLOOR)
+    assert condition.reads == (AMOUNT, FLOOR, Gap("call", "share"))
     assert condition.steps == {"pay", "call", "share"}
 
 
@@ -134,7 +136,7 @@ def test_money_of_different_currencies_is_not_comparable() -> None:
     assert value(Compare("==", AMOUNT, Constant(money("1", "EUR"), Kind.MONEY))) is None
     assert FUNCTIONS["money =="](money("1", "EUR"), money("1")) is None
     assert FUNCTIONS["money !="](money("1", "EUR"), money("1")) is None
-    assert FUNCTIONS["money <"](FLOOR.value, FLOOR.value) is None
+    assert FUNCTIONS["money <"](FLOOR.value, {"USD": Decimal(1)}) is None
 
 
 @pytest.mark.parametrize(
@@ -208,3 +210,62 @@ def test_a_gap_is_what_lies_between_two_events_and_nothing_if_they_overlap(
     gap = Gap("first", "other")
     judged = compile_expression(gap, lambda field: field.name, lambda step: f"b[{step!r}]")
     assert judged({"first": first, "other": other}) == len(between)
+
+
+# Sets --------------------------------------------------------------------------------------
+
+
+def over(function: str, field: Field | None, *members: Mapping[str, object]) -> Any:  # noqa: ANN401 - of any kind
+    """Evaluate what `having` says of a set whose members have these fields."""
+    kind = Kind.INTEGER if field is None or function == "count" else field.kind
+    node = Aggregate(function, "pays", field, kind)  # type: ignore[arg-type]  # one of the four
+    compute = compile_expression(node, str, str, lambda step: f"b[{step!r}]")
+    return compute({"pays": [SimpleNamespace(fields=fields) for fields in members]})
+
+
+def test_of_an_empty_set_only_its_size_is_known() -> None:
+    assert over("count", None) == 0
+    for function in ("count", "sum", "least", "greatest"):
+        assert over(function, COUNT) is None
+        assert over(function, COUNT, {}, {"first": True}) is None
+    assert over("sum", AMOUNT) is None
+
+
+def test_members_whose_field_is_unknown_are_left_out() -> None:
+    members: tuple[dict[str, int], ...] = (
+        {"payee_times_paid": 3},
+        {},
+        {"payee_times_paid": 5},
+        {"payee_times_paid": 3},
+    )
+
+    assert over("count", None, *members) == 4
+    assert over("count", COUNT, *members) == 2
+    assert over("sum", COUNT, *members) == 11
+    assert over("least", COUNT, *members) == 3
+    assert over("greatest", COUNT, *members) == 5
+
+
+def test_money_of_a_set_is_one_amount_in_each_currency() -> None:
+    members = tuple({"amount": m} for m in (money("5"), money("3"), money("2", "EUR")))
+
+    assert over("sum", AMOUNT, *members) == {"CNY": Decimal(8), "EUR": Decimal(2)}
+    assert over("least", AMOUNT, *members) == {"CNY": Decimal(3), "EUR": Decimal(2)}
+    assert over("greatest", AMOUNT, *members) == {"CNY": Decimal(5), "EUR": Decimal(2)}
+    assert over("count", AMOUNT, *members, {"amount": money("5.0")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("sums", "reaches"),
+    [
+        ({"CNY": Decimal(3000), "EUR": Decimal(1)}, True),
+        ({"CNY": Decimal(2999), "EUR": Decimal(1)}, False),
+        ({"CNY": Decimal(2999), "JPY": Decimal(10**6)}, False),
+        ({"JPY": Decimal(10**6)}, None),
+    ],
+)
+def test_sums_are_compared_currency_by_currency(
+    sums: dict[str, Decimal],
+    reaches: bool | None,  # noqa: FBT001 - the second column
+) -> None:
+    assert FUNCTIONS["money >="](sums, FLOOR.value) is reaches

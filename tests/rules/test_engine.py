@@ -3,7 +3,6 @@ import pytest
 from rules.fact import Fact, Mark
 from rules.moment import HOUR_US
 from rules.reach import RelationKind
-from rules.rule import Step
 from rules.watermark import END_US
 from tests.rules.build import (
     CALL,
@@ -19,6 +18,7 @@ from tests.rules.build import (
     facts_of,
     relation,
     says,
+    step_of,
     transfer_record,
 )
 
@@ -221,7 +221,7 @@ def test_ties_in_start_are_broken_by_source_and_then_by_id() -> None:
 
 
 def test_an_event_may_be_only_one_step_of_a_binding() -> None:
-    again = Step("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
+    again = step_of("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
     told = bench(build_rule([CALL, again], TIMING))
     told.tell(call_record("c-1", at("10:00"), until_us=at("10:05")))
     assert told.written == []
@@ -236,8 +236,8 @@ def test_events_of_different_keys_are_never_joined() -> None:
 
 
 def test_a_rule_can_correlate_by_another_key_than_the_person() -> None:
-    first = Step("first", "transfer")
-    second = Step("second", "transfer", (), (relation("after", "first", HOUR_US),))
+    first = step_of("first", "transfer")
+    second = step_of("second", "transfer", (), (relation("after", "first", HOUR_US),))
     told = bench(build_rule([first, second], TIMING, by="payee"), call_then_pay())
     told.tell(transfer_record("p-1", at("10:00")))
     (alert,) = told.tell(transfer_record("p-2", at("10:42"), person="wei"))
@@ -256,7 +256,7 @@ def test_the_alerts_of_one_step_come_by_anchor_and_then_by_rule() -> None:
 
 
 def test_a_rule_of_one_step_matches_each_of_its_events() -> None:
-    told = bench(build_rule([Step("pay", "transfer", (NOT_REJECTED,))], TIMING))
+    told = bench(build_rule([step_of("pay", "transfer", (NOT_REJECTED,))], TIMING))
     assert says(told.tell(transfer_record("p-1", at("10:42")))) == [("raised", False)]
     assert told.tell(transfer_record("p-2", at("10:42"), status="rejected")) == []
     assert says(told.tell(transfer_record("p-2", at("10:42"), sequence=1))) == [("raised", False)]

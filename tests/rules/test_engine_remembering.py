@@ -1,6 +1,6 @@
+from rules.engine import Correlator
 from rules.fact import Fact
 from rules.moment import HOUR_US
-from rules.rule import Step
 from tests.rules.build import (
     CALL,
     TIMING,
@@ -13,6 +13,7 @@ from tests.rules.build import (
     event_of,
     loan_record,
     relation,
+    step_of,
     transfer_record,
 )
 
@@ -104,9 +105,9 @@ def test_an_event_before_an_early_anchor_is_kept_until_what_follows_the_anchor_h
     #   08:00 loan        10:00 calls         12:00 pays     18:00 settled
     #   |--------2h-------|--------2h---------|-----6h-------|
     # Loan and transfer are within 2h of each other too, so the reach alone does not cover this.
-    loan = Step("loan", "loan_drawdown", (), (relation("before", "call", 2 * HOUR_US),))
+    loan = step_of("loan", "loan_drawdown", (), (relation("before", "call", 2 * HOUR_US),))
     tied = (relation("after", "call", 2 * HOUR_US), relation("after", "loan", 2 * HOUR_US))
-    steps = [Step("call", "transfer"), loan, Step("pay", "payee_added", (), tied)]
+    steps = [step_of("call", "transfer"), loan, step_of("pay", "payee_added", (), tied)]
     told = bench(build_rule(steps, TIMING, anchor="call"))
     told.tell(loan_record("l-1", at("08:00")))
     told.mark(at("18:00"))
@@ -134,7 +135,7 @@ def test_an_event_is_kept_as_long_as_the_rule_with_the_longest_memory_needs_it()
     longer = build_rule(
         [
             CALL,
-            Step("share", "screen_share", (), (relation("after", "call", 3 * HOUR_US),)),
+            step_of("share", "screen_share", (), (relation("after", "call", 3 * HOUR_US),)),
         ],
         TIMING,
         name="rule_b",
@@ -161,7 +162,7 @@ def test_a_restart_begins_with_the_watermarks_as_they_stood() -> None:
     told = bench(feeds=("bank", "calls"))
     told.mark(at("10:30"))
     told.mark(at("11:00"), "bank")
-    again = type(told.correlator)(told.rule_set, told.correlator.watermarks.as_mapping())
+    again = Correlator(told.rule_set, told.correlator.watermarks.as_mapping())
     assert again.watermarks.minimum_us == at("10:30")
     assert again.watermarks.as_mapping() == told.correlator.watermarks.as_mapping()
 

@@ -6,7 +6,7 @@ from rules.fact import Event
 from rules.history import History
 from rules.matching import Plan, make_plan
 from rules.moment import HOUR_US, MINUTE_US
-from rules.rule import Rule, Step
+from rules.rule import Rule
 from tests.rules.build import (
     TIMING,
     at,
@@ -18,12 +18,13 @@ from tests.rules.build import (
     field,
     loan_record,
     relation,
+    step_of,
     transfer_record,
 )
 from tests.rules.oracle import Record
 
-CALL = Step("call", "call_invitation")
-PAY = Step("pay", "transfer", (), (relation("after", "call", 2 * HOUR_US),))
+CALL = step_of("call", "call_invitation")
+PAY = step_of("pay", "transfer", (), (relation("after", "call", 2 * HOUR_US),))
 
 
 def remember(plan: Plan, records: list[Record]) -> History:
@@ -33,7 +34,7 @@ def remember(plan: Plan, records: list[Record]) -> History:
         event = event_of(record, TIMING)
         history.put(event)
         for number, step in enumerate(plan.rule.steps):
-            if step.event == record.type:
+            if record.type in step.own:
                 fits = plan.fits(number, event)
                 history.mark_candidate((plan.number, number), event, fits=fits)
     return history
@@ -46,8 +47,8 @@ def match(rule: Rule, anchor: str, *records: Record) -> list[str] | None:
     events = [event_of(record, TIMING) for record in records]
     (found,) = [history.get(event.identity) for event in events if event.identity.id == anchor]
     assert isinstance(found, Event)
-    binding = plan.match(history, found)
-    return None if binding is None else [event.identity.id for event in binding]
+    binding, _ = plan.match(history, found)
+    return None if binding is None else [event.identity.id for _, event in binding.events()]
 
 
 def call(own_id: str, clock: str, until: str = "", **data: str) -> Record:
@@ -67,7 +68,7 @@ def test_of_several_bindings_the_greatest_in_file_order_is_reported() -> None:
 
 def test_an_earlier_step_outweighs_all_later_ones() -> None:
     # The later call binds, though only the earlier one would leave the later loan.
-    loan = Step("loan", "transfer", (), (relation("before", "call", HOUR_US),))
+    loan = step_of("loan", "transfer", (), (relation("before", "call", HOUR_US),))
     rule = build_rule([CALL, loan, PAY], TIMING)
     records = [
         call("c-1", "10:00"),
@@ -82,7 +83,7 @@ def test_an_earlier_step_outweighs_all_later_ones() -> None:
 
 def test_the_search_goes_back_when_the_greatest_choice_leads_nowhere() -> None:
     # c-3 and c-2 fit the transfer, but only c-1 was by the caller of the second call.
-    second = Step(
+    second = step_of(
         "second",
         "call_invitation",
         (
@@ -120,7 +121,7 @@ def test_equal_starts_are_told_apart_by_source_then_type_then_id() -> None:
 
 
 def test_no_event_is_bound_twice() -> None:
-    again = Step("again", "call_invitation", (), (relation("around", "call", HOUR_US),))
+    again = step_of("again", "call_invitation", (), (relation("around", "call", HOUR_US),))
     rule = build_rule([CALL, again], TIMING)
     assert match(rule, "c-1", call("c-1", "10:00")) is None
     assert match(rule, "c-1", call("c-1", "10:00"), call("c-2", "10:10")) == ["c-2", "c-1"]
@@ -128,14 +129,13 @@ def test_no_event_is_bound_twice() -> None:
 
 def test_all_relations_of_a_step_must_hold() -> None:
     #   10:00 c-1           11:00 l-1  11:10 p-1
-    loan = Step("loan", "loan_drawdown")
-    pay = Step(
+    pay = step_of(
         "pay",
         "transfer",
         (),
         (relation("after", "call", HOUR_US), relation("after", "loan", 15 * MINUTE_US)),
     )
-    tied = Step("loan", loan.event, (), (relation("after", "call", 2 * HOUR_US),))
+    tied = step_of("loan", "loan_drawdown", (), (relation("after", "call", 2 * HOUR_US),))
     rule = build_rule([CALL, tied, pay], TIMING)
     drawn = loan_record("l-1", at("11:00"))
     records = [drawn, transfer_record("p-1", at("11:10"))]
@@ -151,7 +151,7 @@ def test_an_anchor_that_its_own_step_refuses_to_lie_with_the_rest_matches_nothin
 @pytest.mark.parametrize("anchor", ["c-1", "p-1"])
 def test_a_condition_may_ask_for_the_gap_to_an_earlier_step(anchor: str) -> None:
     close = Compare("<=", Gap("pay", "call"), Constant(MINUTE_US, Kind.DURATION))
-    pay = Step("pay", "transfer", (condition(close),), PAY.relations)
+    pay = step_of("pay", "transfer", (condition(close),), PAY.relations)
     name = "call" if anchor == "c-1" else "pay"
     rule = build_rule([CALL, pay], TIMING, anchor=name)
     records = [call("c-1", "10:00", "10:30"), transfer_record("p-1", at("10:31"))]
@@ -165,7 +165,9 @@ def test_only_true_satisfies() -> None:
     same = compare(
         field("pay", "transfer", "area"), "==", field("call", "call_invitation", "area")
     )
-    rule = build_rule([CALL, Step("pay", "transfer", (condition(same),), PAY.relations)], TIMING)
+    rule = build_rule(
+        [CALL, step_of("pay", "transfer", (condition(same),), PAY.relations)], TIMING
+    )
     records = [call("c-1", "10:00"), transfer_record("p-1", at("10:42"))]
     assert match(rule, "p-1", *records) is None
     placed = [call("c-1", "10:00", area="x"), transfer_record("p-1", at("10:42"), area="x")]
@@ -174,7 +176,7 @@ def test_only_true_satisfies() -> None:
 
 def test_an_event_fits_a_step_only_if_its_own_conditions_are_true() -> None:
     where = (condition(field("pay", "transfer", "payee_is_new")),)
-    plan = make_plan(0, build_rule([Step("pay", "transfer", where)], TIMING))
+    plan = make_plan(0, build_rule([step_of("pay", "transfer", where)], TIMING))
     known = transfer_record("p-1", at("10:42"))
     data = {name: value for name, value in known.data.items() if name != "payee_times_paid"}
     records = (

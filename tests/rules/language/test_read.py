@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rules.language import load_rules
-from tests.rules.language.texts import RULE, TIMING, load, mistakes
+from tests.rules.language.texts import EVERYTHING, RULE, TIMING, load, mistakes
 
 # Pieces that YAML, or the rule language, gives a meaning to.
 _PIECES = st.sampled_from(
@@ -13,6 +13,7 @@ _PIECES = st.sampled_from(
         *"\t\n -?:,[]{}#&*!|>'\"%@`~<=.\\/0",
         *("\n  - ", "---", "...", "<<", "%YAML 1.1\n", "null", "&a ", "*a", "!!str ", "!!binary "),
         *("steps", "where", "stories", "events", "like", "as", "call", "true", "10:00"),
+        *("each", "either", "having", "unless", "evidence", "alert", "moves", "count(", "within"),
         *("\u2028", "\x85", "\ufeff", "é", "\\ud800", '"\\x', '"\\U00110000"'),
     ]
 )
@@ -34,24 +35,25 @@ def test_any_text_as_a_file_is_at_worst_mistaken(text: str) -> None:
 
 @given(st.integers(0, 10_000), st.lists(_PIECES, min_size=1, max_size=3).map("".join))
 def test_a_rule_with_something_thrown_in_is_at_worst_mistaken(at: int, piece: str) -> None:
-    mistakes(_cut_in(RULE, at, piece))
+    mistakes(_cut_in(EVERYTHING, at, piece))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_a_rule_with_something_cut_out_is_at_worst_mistaken(at: int, length: int) -> None:
-    at %= len(RULE)
-    mistakes(RULE[:at] + RULE[at + length :])
+    at %= len(EVERYTHING)
+    mistakes(EVERYTHING[:at] + EVERYTHING[at + length :])
 
 
 def test_the_rule_that_these_tests_change_has_no_mistakes() -> None:
     assert mistakes(RULE) == []
+    assert mistakes(EVERYTHING) == []
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "1:1: the file is empty, wanted a rule"),
-        ("# nothing\n", "1:1: the file is empty, wanted a rule"),
+        ("", "1:1: the file is empty, wanted a mapping with the keys of a rule"),
+        ("# nothing\n", "1:1: the file is empty, wanted a mapping with the keys of a rule"),
         ("- id\n", "1:1: found a list, wanted a mapping with the keys of a rule"),
         ("a rule", "1:1: found 'a rule', wanted a mapping with the keys of a rule"),
         ("~", "1:1: found nothing, wanted a mapping with the keys of a rule"),

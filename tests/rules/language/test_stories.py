@@ -67,13 +67,31 @@ def test_a_story_is_what_its_author_says() -> None:
     assert update.fields == {"status": "rejected"}
 
 
+def test_an_alert_of_another_rule_is_told_by_its_fields() -> None:
+    (story,) = told(
+        "  - {title: one, alerts: [{anchor: a1, severity: high, score: 70}], events: ["
+        '{at: "10:00", alert: a1, rule: a_rule, score: 70, severity: high, amount: 3 CNY}]}\n'
+    )
+    (record,) = story.records
+
+    assert (record.event, record.name, record.update) == ("alert", "a1", False)
+    assert record.fields == {
+        "rule": "a_rule",
+        "score": 70,
+        "severity": "high",
+        "amount": parse_money("3 CNY"),
+    }
+    assert story.alerts == (StoryAlert("a1", None, (), "high", 70),)
+    assert dict(story.alerts[0].says) == {"severity": "high", "score": 70}
+
+
 def test_a_story_may_be_like_another_but_for_some_fields() -> None:
     first, second, third = told(
         ONE
         + """\
   - title: two
     like: one
-    change: {c1: {at: "10:01", media: null}, p1: {first: false}}
+    change: {c1: {at: "10:01", answered_at: null}, p1: {first: false}}
     alerts: []
   - {title: three, like: two, alerts: []}
 """
@@ -81,7 +99,7 @@ def test_a_story_may_be_like_another_but_for_some_fields() -> None:
     call = first.records[0]
 
     assert second.records == (
-        replace(call, at_us=call.at_us + MINUTE_US, fields={**dict(call.fields), "media": None}),
+        replace(call, at_us=call.at_us + MINUTE_US, fields={**call.fields, "answered_at": None}),
         replace(first.records[1], fields={**first.records[1].fields, "first": False}),
         first.records[2],
     )
@@ -118,7 +136,6 @@ def test_a_rule_without_stories_has_none() -> None:
         ),
         ("call_invitation: c1, ", "", "found no event type in a record, wanted one"),
         ("media: video", "web_visit: w1", "found 'call_invitation' and 'web_visit' in a record"),
-        ("call_invitation: c1", "alert: c1", "'alert' in a story is not supported yet"),
         ("media: video", "call_id: c2", "unknown key 'call_id' in a record of call_invitation"),
         ("media: video", "talk_time: 3m", "unknown key 'talk_time' in a record"),
         ("amount: 20000 CNY", "currency: CNY", "unknown key 'currency' in a record of transfer"),

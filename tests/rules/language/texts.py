@@ -5,6 +5,12 @@ from types import SimpleNamespace
 
 from rules.condition import Condition, compile_expression
 from rules.language import RuleFileError, load_rules
+from rules.language.conditions import read_condition
+from rules.language.kinds_of_event import EVENT_TYPES
+from rules.language.mistakes import Mistakes, Place
+from rules.language.names import Scope
+from rules.language.parameters import Given, read_parameters
+from rules.language.read import Leaf, read
 from rules.rule import Rule
 from rules.timing import Timing
 
@@ -42,6 +48,39 @@ steps:
     within: 2h
 """
 RULE = _RULE + _PARAMS + _STEPS
+EVERYTHING = (
+    _RULE.replace("severity: low\naction: warn\n", "")
+    + _PARAMS
+    + _STEPS
+    + """\
+    where: [payee_is_new, amount >= floor]
+  - as: moves
+    each: funds_moved
+    before: pay
+    within: 1h
+    where: [kind == "own_sweep"]
+    having: [count(moves) >= few, sum(moves.amount) >= floor]
+  - as: other
+    either: [{event: web_visit, where: [form_posted]}, {event: app_install}]
+    relations: [{around: [call, pay], within: while_on}]
+anchor: pay
+raise: when_final
+unless:
+  - {event: official_call, around: call, within: 10m, where: [caller == call.caller]}
+evidence:
+  - {as: loan, event: loan_drawdown, before: pay, within: 6h, weight: 30}
+score: {base: 40, bands: [{from: 40, severity: low, action: warn}]}
+message: "{pay.amount} {gap(call, pay)} {count(moves)}"
+stories:
+  - title: one
+    events:
+      - {at: "10:00", call_invitation: c1, answered_at: "10:01"}
+      - {at: "10:05", transfer: p1, amount: 20000 CNY, payee_times_paid: 0}
+      - {at: "10:06", update: p1, status: held}
+    alerts: []
+    misses: {step: moves, on: count}
+"""
+)
 
 
 def load(text: str, timing: Timing = TIMING) -> Rule:
@@ -72,8 +111,28 @@ def with_condition(text: str) -> str:
 
 
 def condition(text: str, timing: Timing = TIMING) -> Condition:
-    """Return a condition on the step `pay`, a transfer after the step `call`."""
-    return load(with_condition(text), timing).steps[1].where[0]
+    """Return a condition on the step `pay`, a transfer after the step `call`.
+
+    Whether anything can fulfil it is not asked.
+    """
+    mistakes = Mistakes("tried.yaml")
+    params = read(_PARAMS, mistakes)
+    assert params is not None
+    scope = Scope(
+        place="a condition on transfer",
+        step="pay",
+        own=EVENT_TYPES["transfer"],
+        steps={"call": EVENT_TYPES["call_invitation"]},
+        sets={},
+        single=frozenset({"call", "pay"}),
+        barred={},
+        adds_up=False,
+        parameters=read_parameters(params.entries["params"][1], Given({}, mistakes), mistakes),
+        timezone=timing.timezone,
+    )
+    judged = read_condition(Leaf(Place(1, 1), text, "text", text, in_flow=False), scope, mistakes)
+    assert judged is not None, mistakes.errors
+    return judged
 
 
 def refusals(text: str) -> list[str]:

@@ -1,0 +1,298 @@
+"""Rules that could not match, whatever people did, because something was never known.
+
+A sender that leaves a field out of all its records, a feed that never comes, or amounts in a
+currency that no threshold is for: each makes conditions unknown for good, and nobody hears of it.
+`Sightings` watches records for what has never been known yet, which costs next to nothing once
+everything has been known once; `sentences` says which rules are blind for it.
+
+Who calls it: ingest, once for each record in order, with the values that it has computed anyway
+(`values_of` of the looked-at fields in the first look, `event.fields` of what is read whole). So
+it sees what the screen drops too: a rule whose records are all screened out is not blind.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import product
+from typing import Any, Final
+
+from rules.condition import (
+    Aggregate,
+    Among,
+    Arithmetic,
+    Call,
+    Compare,
+    Condition,
+    Constant,
+    Expression,
+    Field,
+    Junction,
+    Negation,
+    Parameter,
+    Unknown,
+    walk,
+)
+from rules.events import EVENTS, Value
+from rules.money import Money
+from rules.rule import Rule, RuleSet, Step
+
+_Truths = frozenset[bool | None]
+_ANY: Final[_Truths] = frozenset((True, False, None))
+_SHOWN: Final = 5
+_SIDES: Final[Mapping[str, int]] = {"calls": 1, "bank": 2}
+_BOTH: Final = 3
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Question:
+    """Whether a field of an event type was ever known; of money, in one of these currencies."""
+
+    event: str
+    field: str
+    currencies: tuple[str, ...] = ()
+
+    def is_answered(self, values: Mapping[str, Value]) -> bool:
+        """Tell whether one record's values answer it with yes."""
+        value = values.get(self.field)
+        if isinstance(value, Money) and self.currencies:
+            return value.currency in self.currencies
+        return value is not None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Cause:
+    """Why a step can bind no event of one type: no event at all, or what was never known."""
+
+    event: str
+    never: tuple[Question, ...]
+
+    def says(self, seen: Mapping[str, int]) -> str:
+        count = seen[self.event]
+        if not count:
+            return f"no {self.event} among {sum(seen.values()):,} records"
+        fields = ", ".join(dict.fromkeys(_said(question) for question in self.never))
+        return f"{fields} in {count:,} of {count:,} {self.event} records"
+
+
+def _names(questions: Iterable[Question]) -> tuple[str, ...]:
+    return tuple(sorted({question.field for question in questions}))
+
+
+def _said(question: Question) -> str:
+    if not question.currencies:
+        return f"{question.field} unknown"
+    return f"{question.field} in none of {', '.join(question.currencies)}"
+
+
+class Sightings:
+    """What has been seen of each event type so far: how many records, and what was never known."""
+
+    def __init__(self, rule_set: RuleSet) -> None:
+        self._rules = rule_set.rules
+        self.seen: dict[str, int] = dict.fromkeys(EVENTS, 0)
+        self._waiting: dict[str, set[Question]] = {event: set() for event in EVENTS}
+        for rule in self._rules:
+            for part in rule.parts:
+                for condition in part.conditions:
+                    for question in _questions(rule, condition):
+                        self._waiting[question.event].add(question)
+        self._names = {event: _names(waiting) for event, waiting in self._waiting.items()}
+
+    def note(self, event_type: str, values: Mapping[str, Value]) -> None:
+        """Take note of one record in order: its short type name, and what conditions see of it."""
+        self.seen[event_type] += 1
+        names = self._names[event_type]
+        # This runs for every record: what has no field that is waited for is done with here.
+        if names and not values.keys().isdisjoint(names):
+            waiting = {q for q in self._waiting[event_type] if not q.is_answered(values)}
+            self._waiting[event_type] = waiting
+            self._names[event_type] = _names(waiting)
+
+    def sentences(self) -> list[str]:
+        """Return a sentence for each cause that makes rules blind, then for parts of rules."""
+        rules: dict[tuple[_Cause, ...], list[str]] = {}
+        parts: dict[tuple[tuple[_Cause, ...], str], list[str]] = {}
+        for rule in self._rules:
+            blind = [found for step in rule.steps if (found := self._blind(rule, step))]
+            for causes in dict.fromkeys(blind):
+                rules.setdefault(causes, []).append(rule.id)
+            for step in () if blind else (*rule.unless, *rule.evidence):
+                causes = self._blind(rule, step)
+                what = "unless" if step in rule.unless else "evidence"
+                if causes:
+                    parts.setdefault((causes, f"{what} {step.name}"), []).append(rule.id)
+        said = [f"{self._said(causes)}: {_blind(rules[causes])}" for causes in sorted(rules)]
+        for causes, what in sorted(parts):
+            names = _listed(parts[causes, what])
+            said.append(f"{self._said(causes)}: {what} is never there, in {names}")
+        return said
+
+    def _said(self, causes: tuple[_Cause, ...]) -> str:
+        return " and ".join(cause.says(self.seen) for cause in causes)
+
+    def _blind(self, rule: Rule, step: Step) -> tuple[_Cause, ...]:
+        """Return why a step can never be fulfilled; nothing if it can."""
+        if step.each and step.having:
+            # `having` alone decides, so a set may do without members.
+            hopeless = [c for c in step.having if self._is_hopeless(rule, c)]
+            return (self._cause_of(rule, step.options[0].event, hopeless[0]),) if hopeless else ()
+        causes = [self._cause(rule, step, option.event) for option in step.options]
+        return tuple(c for c in causes if c is not None) if None not in causes else ()
+
+    def _is_hopeless(self, rule: Rule, condition: Condition) -> bool:
+        return True not in self._possible(rule, condition.expression)
+
+    def _cause(self, rule: Rule, step: Step, event: str) -> _Cause | None:
+        """Return why a step can bind no event of one of its types; None if it can."""
+        # Alerts are made here, after ingest, so nothing is known of how many there were.
+        if event == "alert":
+            return None
+        if not self.seen[event]:
+            return _Cause(event, ())
+        own = next(option.where for option in step.options if option.event == event)
+        for condition in (*own, *step.where):
+            if self._is_hopeless(rule, condition):
+                return self._cause_of(rule, event, condition)
+        return None
+
+    def _cause_of(self, rule: Rule, event: str, condition: Condition) -> _Cause:
+        asked = {q for q in _questions(rule, condition) if q in self._waiting[q.event]}
+        return _Cause(event, tuple(sorted(asked)))
+
+    def _possible(self, rule: Rule, node: Expression) -> _Truths:
+        """Return which of Kleene's values a condition could have, going by what was ever known."""
+        match node:
+            case Negation():
+                return frozenset(
+                    None if value is None else not value
+                    for value in self._possible(rule, node.part)
+                )
+            case Junction():
+                several = (self._possible(rule, part) for part in node.parts)
+                return reduce(partial(_joined, node.op), several)
+            case Unknown() if self._is_never_known(rule, node.item):
+                return frozenset((not node.negated,))
+            case Unknown():
+                return frozenset((True, False))
+        return frozenset((None,)) if self._is_never_known(rule, node) else _ANY
+
+    def _is_never_known(self, rule: Rule, node: Expression) -> bool:
+        match node:
+            case Negation() | Junction():
+                return self._possible(rule, node) == {None}
+            case Compare() | Arithmetic():
+                operands: tuple[Expression, ...] = (node.left, node.right)
+            case Call():
+                operands = node.arguments
+            case Among():
+                operands = (node.item,)
+            case _:
+                operands = ()
+        # What has an operand that is never known is not known either.
+        return any(self._is_never_known(rule, operand) for operand in operands) or any(
+            all(question in self._waiting[question.event] for question in asked)
+            for asked in _asked(rule, node)
+        )
+
+
+def _joined(op: str, left: _Truths, right: _Truths) -> _Truths:
+    settled = op == "or"
+    return frozenset(
+        settled if settled in pair else None if None in pair else not settled
+        for pair in product(left, right)
+    )
+
+
+def _questions(rule: Rule, condition: Condition) -> Iterator[Question]:
+    for node in walk(condition.expression):
+        for asked in _asked(rule, node):
+            yield from asked
+
+
+def _asked(rule: Rule, node: Expression) -> Iterator[list[Question]]:
+    """Yield the questions of which one must have had a yes, for an expression to be ever known.
+
+    Of a field that is one for each type of its step; of an amount that is compared with what
+    stands in the rule, likewise, about the currencies that stand there.
+    """
+    field = _field(node)
+    if field is not None:
+        yield from _of_field(rule, field, ())
+    if isinstance(node, Compare):
+        for side, other in ((node.left, node.right), (node.right, node.left)):
+            money, currencies = _field(side), _currencies(other)
+            if money is not None and currencies:
+                yield from _of_field(rule, money, currencies)
+
+
+def _field(node: Expression) -> Field | None:
+    field = node.field if isinstance(node, Aggregate) else node
+    return field if isinstance(field, Field) else None
+
+
+def _of_field(rule: Rule, field: Field, currencies: tuple[str, ...]) -> Iterator[list[Question]]:
+    events = [option.event for option in rule.parts[rule.index[field.step]].options]
+    # Alerts are made here, after ingest, and say all that they can.
+    if "alert" not in events:
+        having = [event for event in events if field.name in EVENTS[event].fields]
+        yield [Question(event, field.name, currencies) for event in having]
+
+
+def _currencies(node: Expression) -> tuple[str, ...]:
+    """Return the currencies of an amount that stands in a rule; none of anything else."""
+    value: Any = node.value if isinstance(node, Constant | Parameter) else None
+    if isinstance(value, Money):
+        return (value.currency,)
+    return tuple(sorted(value)) if isinstance(value, Mapping) else ()
+
+
+def _blind(rules: list[str]) -> str:
+    return f"{len(rules):,} {'rule' if len(rules) == 1 else 'rules'} blind ({_listed(rules)})"
+
+
+def _listed(names: list[str]) -> str:
+    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+class People:
+    """How many people were seen on the call side, on the bank's, and on both.
+
+    Of each person a 32-bit hash of the comparable text is held, in one dictionary of at most
+    `most` entries (about 100 bytes each). Beyond that, only people whose hash lies in the lower
+    half of what counted before are held: an even sample, from which the numbers are estimated.
+    """
+
+    def __init__(self, most: int = 65_536) -> None:
+        self._most = most
+        self._limit = 1 << 32
+        self._sides: dict[int, int] = {}
+
+    def note(self, side: str, person: str) -> None:
+        """Take note of one record's person; the same person must be told by the same text."""
+        hashed = zlib.crc32(person.encode())
+        if hashed >= self._limit:
+            return
+        self._sides[hashed] = self._sides.get(hashed, 0) | _SIDES[side]
+        while len(self._sides) > self._most:
+            self._limit //= 2
+            self._sides = {h: s for h, s in self._sides.items() if h < self._limit}
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many were seen on the call side, on the bank's, and on both."""
+        scale = (1 << 32) // self._limit
+        calls, bank, both = (
+            sum(sides & wanted == wanted for sides in self._sides.values())
+            for wanted in (_SIDES["calls"], _SIDES["bank"], _BOTH)
+        )
+        return calls * scale, bank * scale, both * scale
+
+    def sentence(self) -> str:
+        """Return the counts in one sentence, which warns where both sides never meet."""
+        calls, bank, both = self.counts()
+        about = "" if self._limit == 1 << 32 else "about "
+        said = f"people: {about}{calls:,} with calls, {bank:,} with a bank, {both:,} with both"
+        if calls and bank and not both:
+            return f"{said}; the two sides do not name people alike"
+        return said

@@ -1,0 +1,509 @@
+"""The engine broken on purpose, a clause of its argument at a time, and which test notices it.
+
+`python -m tests.rules.mutants` tries every mutant and writes `docs/proof.md`; with words, only
+those whose clause holds one of them, and the table goes to the terminal.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parents[2]
+TABLE = HERE / "docs" / "proof.md"
+# Laws first, quickest first: a mutant is best noticed by one of them.
+LAWS = ("test_engine_laws.py",)
+PLAIN = (
+    "test_matching.py",
+    "test_history.py",
+    "test_reach.py",
+    "test_fact.py",
+    "test_watermark.py",
+    "test_screen.py",
+    "test_claim.py",
+    "test_alert.py",
+    "test_stages.py",
+    "test_engine.py",
+    "test_engine_remembering.py",
+    "test_engine_edges.py",
+    "test_engine_feeds.py",
+    "test_engine_flood.py",
+)
+LIMIT_S = 120
+
+
+class Mutant(NamedTuple):
+    """One change of one file under `rules/`, and the clause of the argument that it breaks."""
+
+    file: str
+    text: str
+    instead: str
+    clause: str
+
+
+MUTANTS = (
+    Mutant(
+        "engine.py",
+        "event = arrived if held is None else greatest(held, arrived)",
+        "event = arrived",
+        "the greatest record is the event, not the last to arrive",
+    ),
+    Mutant(
+        "fact.py",
+        "held if held_rank > arrived_rank else arrived",
+        "held if held_rank < arrived_rank else arrived",
+        "the greatest record is the event, not the least",
+    ),
+    Mutant(
+        "fact.py",
+        "max(start_us, min(end_us, longest_us))",
+        "max(start_us, end_us)",
+        "no interval counts as longer than settle",
+    ),
+    Mutant(
+        "reach.py",
+        'self.kind == "after" and event.start_us < other.start_us',
+        'self.kind == "after" and event.start_us <= other.start_us',
+        "after: the first moment belongs to it",
+    ),
+    Mutant(
+        "reach.py",
+        'self.kind == "before" and event.start_us > other.start_us',
+        'self.kind == "before" and event.start_us >= other.start_us',
+        "before: the last moment belongs to it",
+    ),
+    Mutant(
+        "reach.py",
+        "gap_us(event, other) <= self.within_us",
+        "gap_us(event, other) < self.within_us",
+        "within: the closing moment belongs to it",
+    ),
+    Mutant(
+        "reach.py",
+        "self.within_us + other_longest_us",
+        "self.within_us",
+        "a range reaches over the longest that the other event can last",
+    ),
+    Mutant(
+        "reach.py",
+        "-self.within_us - own_longest_us",
+        "-self.within_us",
+        "a range reaches over the longest that the own event can last",
+    ),
+    Mutant(
+        "reach.py",
+        "_shorten(upper, names, always)",
+        "_shorten(upper, names, names)",
+        "what a match may do without narrows no range",
+    ),
+    Mutant(
+        "reach.py",
+        "forward_us=max(0, *(high for _, high in ranges.values()))",
+        "forward_us=0",
+        "an anchor waits for what may follow it",
+    ),
+    Mutant(
+        "reach.py",
+        "settle_us=max(_settle_us",
+        "settle_us=min(_settle_us",
+        "an anchor waits for the greatest settle of the types read",
+    ),
+    Mutant(
+        "reach.py",
+        "upper[members.name, anchor] = members.window_us + longest[anchor]",
+        "upper[members.name, anchor] = members.window_us",
+        "the range of the anchor set reaches over the longest that a member can last",
+    ),
+    Mutant(
+        "rule.py",
+        "return self.span.reach_us + self.span.forward_us + self.span.settle_us",
+        "return self.span.reach_us + self.span.settle_us",
+        "an event is kept for reach + forward + settle",
+    ),
+    Mutant(
+        "rule.py",
+        "if b.floor <= score",
+        "if b.floor < score",
+        "a band begins at its floor",
+    ),
+    Mutant(
+        "history.py",
+        "bisect_left(places, (greatest_us + 1,))",
+        "bisect_left(places, (greatest_us,))",
+        "a scan takes in the last moment of its range",
+    ),
+    Mutant(
+        "history.py",
+        "low = bisect_left(places, (least_us,))",
+        "low = bisect_left(places, (least_us + 1,))",
+        "a scan takes in the first moment of its range",
+    ),
+    Mutant(
+        "history.py",
+        "self._events[Identity(*places[0][1:])] if len(places) > cap",
+        "self._events[Identity(*places[-1][1:])] if len(places) > cap",
+        "a cap drops the least event first, not the greatest",
+    ),
+    Mutant(
+        "history.py",
+        "return dropped is not None and event.place <= dropped",
+        "return False",
+        "an anchor that a cap dropped has its final record only once",
+    ),
+    Mutant(
+        "history.py",
+        "if not self._rows or self._rows[-1][1] < until_us:",
+        "if not self._rows:",
+        "a restart begins at the first row of the oldest event that is needed",
+    ),
+    Mutant(
+        "history.py",
+        "self._rows[0][1] < minimum_us",
+        "self._rows[0][1] <= minimum_us",
+        "a row is needed until the watermark has passed, not reached, its event's time",
+    ),
+    Mutant(
+        "engine.py",
+        "self._first_rows.note(revision, needed_until_us)",
+        "self._first_rows.note(revision, arrived.start_us)",
+        "a restart begins early enough for every event that is remembered",
+    ),
+    Mutant(
+        "engine.py",
+        "event.start_us - greatest_us, event.start_us - least_us",
+        "event.start_us - greatest_us, event.start_us",
+        "an arrival judges again every anchor that it can touch",
+    ),
+    Mutant(
+        "engine.py",
+        "if not history.mark_candidate((plan.number, part), event, fits=fits):",
+        "if not (history.mark_candidate((plan.number, part), event, fits=fits) and fits):",
+        "an event that fits no more is judged again where it did",
+    ),
+    Mutant(
+        "engine.py",
+        "self._forgettable[0][0] < self.watermarks.minimum_us",
+        "self._forgettable[0][0] <= self.watermarks.minimum_us",
+        "an event is forgotten when the watermark has passed its time, not 1 µs before",
+    ),
+    Mutant(
+        "engine.py",
+        "if needed_until_us < self.watermarks.minimum_us:",
+        "if needed_until_us <= self.watermarks.minimum_us:",
+        "a fact at the horizon is used",
+    ),
+    Mutant(
+        "engine.py",
+        "self._closing[0][0] < self.watermarks.minimum_us",
+        "self._closing[0][0] <= self.watermarks.minimum_us",
+        "final means that the watermark has passed settles_at, not reached it",
+    ),
+    Mutant(
+        "engine.py",
+        "return settled_us < self.watermarks.minimum_us",
+        "return settled_us <= self.watermarks.minimum_us",
+        "an anchor is closed once settles_at has passed, not before",
+    ),
+    Mutant(
+        "engine.py",
+        "if fresh or not self._is_closed(plan, anchor):",
+        "if True:",
+        "a closed anchor stands, whatever comes later",
+    ),
+    Mutant(
+        "engine.py",
+        'waits = self.plan.rule.raises == "when_final" and not self.final',
+        "waits = False",
+        "raise: when_final is silent until it is certain",
+    ),
+    Mutant(
+        "engine.py",
+        "if now == case.written or case.is_silent:",
+        "if case.is_silent:",
+        "a record says something that the one before did not",
+    ),
+    Mutant(
+        "engine.py",
+        '            else:\n                case.state = "withdrawn"',
+        '            elif case.written is None:\n                case.state = "withdrawn"',
+        "a later fact can take a match away",
+    ),
+    Mutant(
+        "engine.py",
+        "if case is not None and case.frozen:",
+        "if False:",
+        "a frozen alert is judged no more",
+    ),
+    Mutant(
+        "engine.py",
+        "if case is not None and not (case.final or case.frozen):",
+        "if False:",
+        "an alert that has lost an event to a cap is frozen",
+    ),
+    Mutant(
+        "engine.py",
+        "if event.place < held.place:",
+        "if event.place > held.place:",
+        "an alert is frozen with the first of its events that a cap drops",
+    ),
+    Mutant(
+        "matching.py",
+        "if search.best is None or score > search.best.score:",
+        "if search.best is None:",
+        "the highest score is reported, not the first that holds",
+    ),
+    Mutant(
+        "matching.py",
+        "if search.best is None or score > search.best.score:",
+        "if search.best is None or score >= search.best.score:",
+        "of equal scores the greatest binding is reported",
+    ),
+    Mutant(
+        "matching.py",
+        "if part.having or any(True",
+        "if any(True",
+        "the search goes on while a choice could have a higher score",
+    ),
+    Mutant(
+        "matching.py",
+        "                return\n            chosen[part] = None",
+        "                pass\n            chosen[part] = None",
+        "no `unless` can be satisfied with the binding",
+    ),
+    Mutant(
+        "matching.py",
+        "                return\n            chosen[part] = None",
+        "                return",
+        "`unless` binds nothing",
+    ),
+    Mutant(
+        "matching.py",
+        "if any(event is other for other in taken):",
+        "if part < len(self.rule.steps) and any(event is other for other in taken):",
+        "`unless` and evidence take no event that a step has",
+    ),
+    Mutant(
+        "matching.py",
+        "if any(event is other for other in taken):",
+        "if part >= len(self.rule.steps) and any(event is other for other in taken):",
+        "a set takes no event that a step has",
+    ),
+    Mutant(
+        "matching.py",
+        "if any(event is other for other in search.chosen):",
+        "if False:",
+        "no event stands twice among the steps of a binding",
+    ),
+    Mutant(
+        "matching.py",
+        "if event.start_us > anchor.start_us:",
+        "if False:",
+        "the members of the anchor set start no later than the anchor",
+    ),
+    Mutant(
+        "matching.py",
+        "gap_us(event, anchor) <= window_us",
+        "gap_us(event, anchor) < window_us",
+        "the window of the anchor set takes in its first moment",
+    ),
+    Mutant(
+        "matching.py",
+        "return window_us is None or gap_us(event, anchor) <= window_us",
+        "return True",
+        "the anchor set has a window",
+    ),
+    Mutant(
+        "matching.py",
+        "if part == self.anchor and not any(e is search.anchor for e in chosen[part]):",
+        "if False:",
+        "the anchor is a member of its own set",
+    ),
+    Mutant(
+        "matching.py",
+        "if not (chosen[part] or self.rule.parts[part].having):",
+        "if False:",
+        "a set without `having` has a member",
+    ),
+    Mutant(
+        "matching.py",
+        "return all(judge(chosen) is True for part in self.sets for judge in self.having[part])",
+        "return True",
+        "every set fulfils its `having`",
+    ),
+    Mutant(
+        "matching.py",
+        "return all(judge(chosen) is True for judge in self.checks[part])",
+        "return all(judge(chosen) is not False for judge in self.checks[part])",
+        "unknown does not satisfy a condition on two steps",
+    ),
+    Mutant(
+        "matching.py",
+        "judge(event) is True for judge in self.own",
+        "judge(event) is not False for judge in self.own",
+        "unknown does not satisfy a condition on one step",
+    ),
+    Mutant(
+        "matching.py",
+        "        if event.gone:\n            return False\n",
+        "",
+        "the second stage sees no alert that was withdrawn",
+    ),
+    Mutant(
+        "stages.py",
+        "            if key not in keys:\n                yield Fact(key, gone)",
+        "            pass",
+        "an alert is taken back from a key that it no longer names",
+    ),
+    Mutant(
+        "stages.py",
+        "return minimum_us - max((r.settles_after_us for r in self._second.rules), default=0)",
+        "return minimum_us",
+        "the second stage waits for the alerts of the first",
+    ),
+    Mutant(
+        "stages.py",
+        "sequence=alert.revision,",
+        "sequence=0,",
+        "an alert that changes replaces its predecessor",
+    ),
+    Mutant(
+        "screen.py",
+        "return not field.open and field.kind is not Kind.PSEUDONYM",
+        "return field.kind is not Kind.PSEUDONYM",
+        "the screen judges no open field",
+    ),
+    Mutant(
+        "screen.py",
+        '" or ".join(dict.fromkeys(possible))',
+        '" and ".join(dict.fromkeys(possible))',
+        "one rule that could use a record is enough",
+    ),
+    Mutant(
+        "watermark.py",
+        "min(self._by_partition.values())",
+        "max(self._by_partition.values())",
+        "the least of all watermarks counts",
+    ),
+    Mutant(
+        "watermark.py",
+        "self._by_partition.setdefault(partition, self.minimum_us)",
+        "self._by_partition.setdefault(partition, NEVER_US)",
+        "a partition first met later starts at the minimum as it stands",
+    ),
+    Mutant(
+        "operators.py",
+        "return len(set(_known(members, field))) or None",
+        "return len(_known(members, field)) or None",
+        "count(x.field) counts distinct values",
+    ),
+)
+
+
+class Verdict(NamedTuple):
+    """Which test noticed a mutant, if any, and whether that is a law."""
+
+    mutant: Mutant
+    test: str
+    is_law: bool
+
+
+def try_out(mutant: Mutant) -> Verdict:
+    """Break a copy of the engine, and run its tests there until one fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        _break(mutant, Path(folder))
+        for files, is_law in ((LAWS, True), (PLAIN, False)):
+            test = _first_failure(Path(folder), files)
+            if test:
+                sys.stderr.write(f"{mutant.clause}: {test}\n")
+                return Verdict(mutant, test, is_law)
+    sys.stderr.write(f"{mutant.clause}: NOT NOTICED\n")
+    return Verdict(mutant, "", is_law=False)
+
+
+def _break(mutant: Mutant, folder: Path) -> None:
+    for name in ("rules", "tests"):
+        shutil.copytree(
+            HERE / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "streams")
+        )
+    shutil.copy(HERE / "pyproject.toml", folder)
+    path = folder / "rules" / mutant.file
+    text = path.read_text()
+    assert text.count(mutant.text) == 1, f"{mutant.file} has not once: {mutant.text}"
+    path.write_text(text.replace(mutant.text, mutant.instead))
+
+
+def _first_failure(folder: Path, files: Sequence[str]) -> str:
+    found = [f"tests/rules/{file}" for file in files if (folder / "tests/rules" / file).exists()]
+    options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-seed=1"]
+    command = [sys.executable, "-m", "pytest", *options, *found]
+    environment = {**os.environ, "RINGFENCE_TEST_UNSHRUNK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"none of {', '.join(files)} came to an end"
+    failed = re.search(r"^(?:FAILED|ERROR) tests/rules/\S+?::(\S+)", done.stdout, re.MULTILINE)
+    assert failed or done.returncode == 0, done.stdout
+    return failed[1] if failed else ""
+
+
+_INTRODUCTION = """\
+# Proof of the engine
+
+The laws of `tests/rules/test_engine_laws.py` hold the engine against a matcher that tries
+everything (`tests/rules/oracle.py`). To know that they would notice, the engine is broken on
+purpose, one clause of its argument at a time, and its tests are run, the laws first.
+`python -m tests.rules.mutants` writes this page.
+"""
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Return the page with one line for each mutant."""
+    laws = sum(verdict.is_law for verdict in verdicts)
+    noticed = sum(bool(verdict.test) for verdict in verdicts)
+    lines = [
+        _INTRODUCTION,
+        f"{len(verdicts)} mutants, {noticed} noticed: {laws} by a law, others by examples.\n",
+        "| clause | broken in | noticed by | a law |",
+        "|---|---|---|---|",
+    ]
+    for mutant, test, is_law in verdicts:
+        name = f"`{_readable(test)}`" if test else "**nothing**"
+        law = "yes" if is_law else "no"
+        lines.append(f"| {mutant.clause} | `rules/{mutant.file}` | {name} | {law} |")
+    return "\n".join(lines) + "\n"
+
+
+def _readable(test: str) -> str:
+    return test.removeprefix("test_law_holds[").removesuffix("]").replace("|", "\\|")
+
+
+def main() -> None:
+    """Try the mutants, two at a time, and write the table."""
+    words = sys.argv[1:]
+    chosen = [m for m in MUTANTS if not words or any(w in m.clause for w in words)]
+    with ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(try_out, chosen))
+    text = table(verdicts)
+    sys.stdout.write(text)
+    if not words:
+        TABLE.write_text(text)
+    if not all(verdict.test for verdict in verdicts):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

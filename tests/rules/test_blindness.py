@@ -1,0 +1,245 @@
+"""Which rules could not match, going by what was never known in any record."""
+
+from collections.abc import Iterable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.authoring.blindness import People, Sightings
+from rules.events import Value
+from rules.fact import Mark
+from rules.language import load_rules
+from rules.money import Money, parse_money
+from rules.rule import RuleSet
+from rules.stages import Engine
+from rules.timing import Timing
+from rules.watermark import END_US, NEVER_US
+from tests.rules import build
+from tests.rules.worlds import World, draw_world, keys_of
+
+HEAD = """\
+version: 1.0.0
+title: A rule that tries things
+status: test
+typology: trial
+stage: control
+severity: low
+action: warn
+params:
+  least: [3000 CNY, 400 EUR]
+"""
+CALL_AND_PAY = """\
+steps:
+  - as: call
+    event: call_invitation
+    where: [answered]
+  - as: pay
+    event: transfer
+    after: call
+    within: 2h
+    where: [payee_is_new, amount >= least]
+"""
+CALL: tuple[str, Mapping[str, Value]] = ("call_invitation", {"answered": False})
+KNOWN: Mapping[str, Value] = {"payee_is_new": False, "amount": parse_money("1 CNY")}
+
+
+def rules_of(**steps: str) -> RuleSet:
+    """Rules by name, each of these steps."""
+    files = {f"{name}.yaml": f"id: {name}\n{HEAD}{text}" for name, text in steps.items()}
+    return load_rules(files, Timing())
+
+
+def said(rule_set: RuleSet, noted: Iterable[tuple[str, Mapping[str, Value]]]) -> list[str]:
+    """What is said after these records."""
+    sightings = Sightings(rule_set)
+    for event, values in noted:
+        sightings.note(event, values)
+    return sightings.sentences()
+
+
+def pays(**values: Value) -> tuple[str, Mapping[str, Value]]:
+    """A transfer of which this is known beside what is not asked for."""
+    return "transfer", {**KNOWN, **values}
+
+
+def test_nothing_is_said_while_everything_was_known_once() -> None:
+    # False is known, and so is what only one record says.
+    unknown = ("transfer", {"channel": "web"})
+    assert said(rules_of(one=CALL_AND_PAY), [CALL, pays(), unknown]) == []
+
+
+def test_a_field_that_no_record_has_blinds_the_rules_that_need_it() -> None:
+    rule_set = rules_of(one=CALL_AND_PAY, other=CALL_AND_PAY)
+    amount: Mapping[str, Value] = {"amount": parse_money("1 CNY")}
+    assert said(rule_set, [CALL, *[("transfer", amount)] * 1200]) == [
+        "payee_is_new unknown in 1,200 of 1,200 transfer records: 2 rules blind (one, other)"
+    ]
+
+
+def test_an_event_that_never_came_blinds_the_rules_that_need_it() -> None:
+    assert said(rules_of(one=CALL_AND_PAY), [pays()]) == [
+        "no call_invitation among 1 records: 1 rule blind (one)"
+    ]
+
+
+def test_amounts_in_currencies_that_no_threshold_is_for_blind_a_rule() -> None:
+    noted = [CALL, pays(amount=parse_money("9 JPY")), pays(amount=parse_money("9 USD"))]
+    assert said(rules_of(one=CALL_AND_PAY), noted) == [
+        "amount in none of CNY, EUR in 2 of 2 transfer records: 1 rule blind (one)"
+    ]
+    assert said(rules_of(one=CALL_AND_PAY), [*noted, pays(amount=parse_money("9 EUR"))]) == []
+
+
+def test_of_many_rules_a_sentence_names_the_first_five() -> None:
+    rule_set = rules_of(**{f"rule_{n}": CALL_AND_PAY for n in range(7)})
+    (sentence,) = said(rule_set, [pays()])
+    assert sentence.endswith("7 rules blind (rule_0, rule_1, rule_2, rule_3, rule_4, and 2 more)")
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_blind"),
+    [
+        # Of `area` and `first` nothing is ever known, of `channel` it is.
+        ("area is None", False),
+        ("area is not None", True),
+        ('area == "a"', True),
+        ('area == "a" or channel == "web"', False),
+        ('area == "a" or first', True),
+        ('area == "a" and channel == "web"', True),
+        ('not (area == "a" and channel == "web")', False),
+        ('not (area == "a" or channel == "web")', True),
+        ("not first", True),
+        ('(area == "a") is None', False),
+        ("(area is None) == first", True),
+        ('(area is None) == (channel == "web")', False),
+        ('(area == "a" or first) is not None', True),
+        ("sum(others.limit) >= least", True),
+        ("count(others) == 0", False),
+        ("count(others.limit) <= 5", True),
+        ('amount >= "5 JPY"', True),
+        ('amount >= "5 CNY"', False),
+        ('startswith(area, "a")', True),
+        ("area in ('a', 'b')", True),
+        ("area not in ('a', 'b')", True),
+        ("initiated_at - payee_added_at <= '2h'", True),
+        ("hour(initiated_at) >= 22", True),
+    ],
+)
+def test_a_condition_blinds_if_no_known_values_could_make_it_true(
+    condition: str,
+    is_blind: bool,  # noqa: FBT001 - the outcome of a row
+) -> None:
+    condition = condition.replace("'", '"')
+    own = "" if "others" in condition else f"    where: ['{condition}']\n"
+    steps = f"steps:\n  - as: pay\n    event: transfer\n{own}"
+    if not own:
+        steps += "  - as: others\n    each: payee_added\n    before: pay\n    within: 1h\n"
+        steps += f"    having: ['{condition}']\n"
+    noted: list[tuple[str, Mapping[str, Value]]] = [pays(channel="web"), ("payee_added", {})]
+    assert bool(said(rules_of(one=steps), noted)) is is_blind
+
+
+def test_a_step_of_several_types_is_blind_only_if_none_of_them_can_be_bound() -> None:
+    steps = """\
+steps:
+  - as: pay
+    either:
+      - {event: transfer, where: [payee_is_new]}
+      - {event: loan_drawdown, where: [first]}
+"""
+    rule_set = rules_of(one=steps)
+    no_transfer = [("transfer", {"amount": parse_money("1 CNY")})]
+    assert said(rule_set, [*no_transfer, ("loan_drawdown", {"first": True})]) == []
+    (sentence,) = said(rule_set, no_transfer)
+    assert sentence == (
+        "payee_is_new unknown in 1 of 1 transfer records and no loan_drawdown among 1 records:"
+        " 1 rule blind (one)"
+    )
+
+
+PARTS = """\
+unless:
+  - {event: official_call, around: call, within: 10m}
+evidence:
+  - {as: fresh_loan, event: loan_drawdown, before: pay, within: 6h, where: [first], weight: 30}
+"""
+
+
+def test_exceptions_and_evidence_that_can_never_be_there_are_named() -> None:
+    rule_set = rules_of(one=CALL_AND_PAY + PARTS)
+    noted = [CALL, pays(), ("loan_drawdown", {"amount": parse_money("1 CNY")})]
+    evidence, unless = said(rule_set, noted)
+    first = "first unknown in 1 of 1 loan_drawdown records"
+    assert evidence == f"{first}: evidence fresh_loan is never there, in one"
+    assert unless == (
+        "no official_call among 3 records: unless official_call is never there, in one"
+    )
+    # A rule that is blind as a whole is named once.
+    assert said(rule_set, [pays()]) == ["no call_invitation among 1 records: 1 rule blind (one)"]
+
+
+def test_of_alerts_nothing_is_said_since_ingest_sees_none() -> None:
+    text = """\
+by: payee
+steps:
+  - as: hits
+    each: alert
+    where: [score >= 40]
+    within: 72h
+    having: [count(hits.person) >= 3]
+anchor: hits
+"""
+    single = "steps:\n  - {as: hit, event: alert, where: [score >= 40]}\n"
+    assert said(rules_of(one=text, other=single), []) == []
+
+
+@given(st.randoms(use_true_random=False).map(draw_world))
+def test_a_rule_that_is_called_blind_has_raised_nothing(world: World) -> None:
+    events = [build.event_of(record, world.timing) for record in world.records]
+    engine = Engine(world.rule_set, {("bank", 0): NEVER_US})
+    sightings = Sightings(world.rule_set)
+    alerts = []
+    for number, event in enumerate(events):
+        sightings.note(event.identity.type, event.fields)
+        alerts += engine.observe(build.facts_of(event, keys_of(world.rule_set)), number)
+    alerts += engine.observe([Mark("bank", 0, END_US)], len(events))
+    blind = " ".join(s for s in sightings.sentences() if "blind" in s)
+    assert not any(alert.content["rule"]["id"] in blind for alert in alerts)
+
+
+def test_people_are_counted_on_each_side_and_on_both() -> None:
+    people = People()
+    for side, person in (("calls", "lin"), ("calls", "lin"), ("bank", "lin"), ("bank", "wei")):
+        people.note(side, person)
+    assert people.counts() == (1, 2, 1)
+    assert people.sentence() == "people: 1 with calls, 2 with a bank, 1 with both"
+
+
+def test_two_sides_that_never_meet_are_warned_of() -> None:
+    people = People()
+    people.note("bank", "lin")
+    assert "alike" not in people.sentence()
+    people.note("calls", "+8613800000001")
+    assert people.sentence() == (
+        "people: 1 with calls, 1 with a bank, 0 with both; the two sides do not name people alike"
+    )
+
+
+def test_more_people_than_are_held_are_estimated_from_an_even_sample() -> None:
+    people = People(most=2_000)
+    for number in range(20_000):
+        people.note("calls", f"+86138{number:08}")
+        if number % 4 == 0:
+            people.note("bank", f"+86138{number:08}")
+    calls, bank, both = people.counts()
+    assert abs(calls - 20_000) < 2_000
+    assert abs(both - 5_000) < 1_000
+    assert bank == both
+    assert people.sentence().startswith(f"people: about {calls:,} with calls, {bank:,} with")
+
+
+def test_money_of_an_unasked_currency_is_known_all_the_same() -> None:
+    steps = "steps:\n  - {as: pay, event: transfer, where: [amount is not None]}\n"
+    assert isinstance(KNOWN["amount"], Money)
+    assert said(rules_of(one=steps), [pays(amount=parse_money("1 JPY"))]) == []

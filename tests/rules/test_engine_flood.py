@@ -1,0 +1,202 @@
+"""R-22: one person called, one caller calling, one event told of a million times."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+
+from rules.moment import HOUR_US, MINUTE_US
+from tests.rules.build import (
+    Bench,
+    at,
+    bench,
+    bound,
+    call_record,
+    led_transfer,
+    many_called,
+    record_of,
+    says,
+    transfer_record,
+)
+from tests.rules.oracle import Record
+
+CAP = 200
+
+Flood = Callable[[int], Iterator[Record]]
+
+
+def many_calls(number: int) -> Iterator[Record]:
+    """One person, called again and again within one hour."""
+    for n in range(number):
+        start_us = at("10:00") + n * HOUR_US // number
+        yield call_record(f"c-{n:07}", start_us, until_us=start_us + 500)
+
+
+def many_callees(number: int) -> Iterator[Record]:
+    """One caller who calls somebody else each time."""
+    for n, call in enumerate(many_calls(number)):
+        yield call._replace(data={**call.data, "person": f"person-{n}"})
+
+
+def one_call(number: int) -> Iterator[Record]:
+    """One call, told of again and again."""
+    for _ in range(number):
+        yield call_record("c-1", at("10:00"), until_us=at("10:59"))
+
+
+def one_call_that_goes_on(number: int) -> Iterator[Record]:
+    """One call, each record of which says a little more."""
+    for n in range(number):
+        yield call_record("c-1", at("10:00"), time_us=at("10:00") + n, sequence=n)
+
+
+def work_of(told: Bench, records: list[Record]) -> int:
+    """How many functions are called while these records are observed."""
+    calls = 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(note)
+    for record in records:
+        told.tell(record)
+    sys.setprofile(None)
+    return calls
+
+
+def drown(told: Bench, flood: Iterator[Record], number: int, cap: int) -> None:
+    """Observe a flood, and compare the work that it makes soon and in the end."""
+    soon = 0
+    for n in range(number // 100):
+        hundred = [next(flood) for _ in range(100)]
+        if n == 3 * cap // 100:
+            soon = work_of(told, hundred)
+        elif n == number // 100 - 1:
+            assert 0 < work_of(told, hundred) <= 3 * soon
+        else:
+            for record in hundred:
+                told.tell(record)
+
+
+def run(flood: Flood, number: int) -> None:
+    """Drown two transfers, one early and one late, in calls of their person."""
+    told = bench(led_transfer(), max_history=CAP)
+    told.tell(transfer_record("p-1", at("10:00") + MINUTE_US))
+    drown(told, flood(number), number, CAP)
+    assert told.correlator.remembered() <= CAP + 1
+    (alert,) = told.tell(transfer_record("p-2", at("11:30")))
+    assert alert.state == "raised"
+    last = {alert.alert_id: (alert.state, alert.final) for alert in told.end()}
+    assert list(last.values()) == [("raised", True)] * 2
+
+
+@pytest.mark.parametrize("flood", [many_calls, one_call])
+def test_a_flood_leaves_history_within_the_cap_and_the_work_for_each_event_flat(
+    flood: Flood,
+) -> None:
+    run(flood, 20_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flood", [many_calls, one_call])
+def test_a_great_flood_leaves_them_so_too(flood: Flood) -> None:
+    run(flood, 1_000_000)
+
+
+def test_a_call_that_is_told_of_again_and_again_is_one_event() -> None:
+    run(one_call_that_goes_on, 5_000)
+
+
+def call_everybody(number: int) -> None:
+    """Have one caller call so many; each call is an anchor whose whole set is looked through."""
+    cap = 20
+    told = bench(many_called(least=cap + 2), max_history=cap)
+    drown(told, many_callees(number), number, cap)
+    assert told.correlator.remembered() == cap
+    assert told.correlator.counts["dropped_by_cap"] == number - cap
+
+
+def test_a_caller_of_many_is_remembered_up_to_the_cap() -> None:
+    call_everybody(5_000)
+
+
+@pytest.mark.slow
+def test_a_caller_of_very_many_is_remembered_up_to_the_cap() -> None:
+    call_everybody(50_000)
+
+
+def test_an_alert_whose_call_a_flood_drops_is_frozen_and_ends_as_it_was() -> None:
+    #   10:00 c-1   10:10 p-1   10:11, 10:12 two more calls, of which two are remembered
+    told = bench(max_history=2)
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:05")))
+    told.tell(transfer_record("p-1", at("10:10")))
+    told.tell(call_record("c-2", at("10:11")))
+    (frozen,) = told.tell(call_record("c-3", at("10:12")))
+    assert (frozen.state, frozen.final, frozen.content["truncated"]) == ("raised", False, True)
+    assert bound(frozen) == ["c-1", "p-1"]
+    assert told.tell(transfer_record("p-1", at("10:10"), sequence=1, status="rejected")) == []
+    (last,) = told.mark(at("16:10") + 1)
+    assert (last.state, last.final, last.content) == ("raised", True, frozen.content)
+
+
+def test_an_alert_is_frozen_by_the_loss_of_any_event_it_rests_on() -> None:
+    # The loan is evidence only, and the least of the loans.
+    told = bench(led_transfer(), max_history=1)
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:05")))
+    told.tell(record_of("loan_drawdown", "l-1", at("10:01")))
+    (held,) = told.tell(transfer_record("p-1", at("10:10")))
+    assert bound(held) == ["c-1", "p-1", "l-1"]
+    (frozen,) = told.tell(record_of("loan_drawdown", "l-2", at("10:11")))
+    assert frozen.content == {**held.content, "truncated": True}
+
+
+def test_the_least_event_is_dropped_first_even_if_it_has_come_last() -> None:
+    told = bench(max_history=1)
+    told.tell(transfer_record("p-1", at("10:10")))
+    told.tell(call_record("c-2", at("10:05"), until_us=at("10:06")))
+    assert told.tell(call_record("c-1", at("10:00"), until_us=at("10:06"))) == []
+    assert told.correlator.remembered() == 2
+    assert bound(told.end()[0]) == ["c-2", "p-1"]
+
+
+def test_an_anchor_that_a_cap_has_dropped_is_not_judged_again_once_it_is_closed() -> None:
+    told = bench(max_history=1)
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:30")))
+    told.tell(transfer_record("p-1", at("10:42")))
+    told.tell(transfer_record("p-2", at("10:50")))
+    assert says(told.mark(at("16:50") + 1)) == [("raised", True), ("raised", True)]
+    assert told.tell(transfer_record("p-1", at("10:42")), late=True) == []
+
+
+def test_a_choice_that_is_too_great_to_be_tried_is_cut_short_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A screen was shared, but during none of the calls: a better choice is looked for in vain.
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 3)
+    told = bench(led_transfer())
+    for n in range(5):
+        start_us = at("10:00") + n * MINUTE_US
+        told.tell(call_record(f"c-{n}", start_us, until_us=start_us + MINUTE_US))
+    told.tell(record_of("screen_share", "s-1", at("09:00"), ended_at=at("09:10")))
+    (alert,) = told.tell(transfer_record("p-1", at("10:10")))
+    assert (bound(alert), alert.content["truncated"]) == (["c-4", "p-1"], True)
+    assert told.correlator.counts["cut_short"] == 1
+
+
+def test_an_alert_is_not_taken_away_by_a_search_that_was_cut_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 1)
+    told = bench(led_transfer())
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:01")))
+    (held,) = told.tell(transfer_record("p-1", at("10:30")))
+    assert "truncated" not in held.content, "one was tried, and there is no other"
+    # An institution called about the later call, and the earlier one is not tried any more.
+    later = call_record("c-2", at("10:20"), until_us=at("10:21"))
+    official = record_of("official_call", "o-1", at("10:25"), institution="bank")
+    told.tell(official)
+    (frozen,) = told.tell(later)
+    assert frozen.content == {**held.content, "truncated": True}
+    assert says(told.end()) == [("raised", True)]

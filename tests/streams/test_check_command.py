@@ -1,0 +1,61 @@
+"""`ringfence check`: what rules keep in words, or every mistake in them."""
+
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner, Result
+
+from streams.cli.check import check
+
+app = typer.Typer()
+app.command()(check)
+
+RULE = """\
+id: tried
+version: 1.0.0
+title: A rule that tries things
+status: test
+typology: trial
+stage: control
+severity: low
+action: warn
+steps:
+  - as: pay
+    event: transfer
+    where: [channel == "web"]
+"""
+
+
+def run(folder: Path, text: str) -> Result:
+    (folder / "tried.yaml").write_text(text, encoding="utf-8")
+    return CliRunner().invoke(app, [str(folder)])
+
+
+def test_what_a_rule_keeps_is_said_in_words(tmp_path: Path) -> None:
+    result = run(tmp_path, RULE)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "tried 1.0.0, by person",
+        "  raises at once; final at the latest 6h after pay",
+        "  keeps for 6h: transfer (pay)",
+        "in all, kept under person: transfer for 6h",
+    ]
+
+
+def test_every_mistake_is_said_with_its_place(tmp_path: Path) -> None:
+    text = RULE.replace('channel == "web"', 'chanel == "web"').replace("status: test", "status: x")
+    result = run(tmp_path, text)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count(f"{tmp_path / 'tried.yaml'}:") == 2
+    assert "did you mean 'channel'?" in result.stderr
+
+
+def test_the_catalogue_has_no_mistake() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 0
+    assert "video_call_then_new_payee" in result.stdout
+
+
+def test_the_help_has_an_example() -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
+    assert "Example: ringfence check rules/catalog" in result.stdout
