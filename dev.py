@@ -54,7 +54,7 @@ RUNTIME_LOCK = ROOT / "deploy" / "requirements.lock"
 INSTALLING = "installing"
 
 FAST = "not broker and not slow"
-BROKER = "broker"
+LONG = "broker or slow"
 CHECKS = (
     ("formatting", (("ruff", "format", "--check", "."),)),
     ("lint", (("ruff", "check", "."),)),
@@ -118,7 +118,7 @@ def test(arguments: Sequence[str]) -> int:
     if arguments:
         return run(["pytest", *arguments])
     prepare()
-    return call("pytest", "-m", FAST) or call("pytest", "-m", BROKER)
+    return call("pytest", "-m", FAST) or call("pytest", "-m", LONG)
 
 
 def check(arguments: Sequence[str]) -> int:
