@@ -94,7 +94,7 @@ def _on_some_bus(
 def _demand_answer(addresses: Sequence[str]) -> None:
     if not any(map(answers, addresses)):
         raise OutsideFailure(
-            f"no Kafka broker answers at {', '.join(addresses)}; is it up, and is the address right"
+            f"no Kafka broker answers at {', '.join(addresses)}; is it up, is that the address"
         )
 
 
