@@ -26,7 +26,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
 
 commands:
   demo [ARGUMENTS]    the recorded case through a real worker (ringfence demo)
-  test                the fast tests, then those that need a Kafka broker
+  test                the fast tests, then the slow ones and those on a Kafka broker
   test ARGUMENTS      pytest with these arguments
   check               formatting, lint, types, layers, fast tests with coverage
   run PROGRAM ...     a program of .venv: ringfence, python, ruff, ...
@@ -54,7 +54,7 @@ RUNTIME_LOCK = ROOT / "deploy" / "requirements.lock"
 INSTALLING = "installing"
 
 FAST = "not broker and not slow"
-BROKER = "broker"
+LONG = "broker or slow"
 CHECKS = (
     ("formatting", (("ruff", "format", "--check", "."),)),
     ("lint", (("ruff", "check", "."),)),
@@ -114,11 +114,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the fast tests and, if they pass, those on a broker; or what the arguments say."""
+    """Run the fast tests and, if they pass, the others; or what the arguments say."""
     if arguments:
         return run(["pytest", *arguments])
     prepare()
-    return call("pytest", "-m", FAST) or call("pytest", "-m", BROKER)
+    return call("pytest", "-m", FAST) or call("pytest", "-m", LONG)
 
 
 def check(arguments: Sequence[str]) -> int:

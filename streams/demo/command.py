@@ -5,7 +5,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from rules.rule import RuleSet
@@ -62,6 +62,7 @@ def produce_demo(address: str | None) -> None:
         OutsideFailure: A topic is missing or too small, or the broker does not take a record.
     """
     settings = load_settings(os.environ, kafka_bootstrap_servers=address)
+    _demand_answer(settings.kafka_bootstrap_servers)
     from streams.demo.sending import send_log  # noqa: PLC0415 - see `_on_bus`
 
     for topic, count in asyncio.run(send_log(settings)).items():
@@ -76,8 +77,7 @@ def _on_some_bus(
     A worker that fails on a broker is a failure, and no reason to do without one.
     """
     if address is not None:
-        if not answers(address):
-            raise OutsideFailure(f"no Kafka broker answers at {address}")
+        _demand_answer([address])
         return _on_bus(f"the one at {address}", settings, rule_set, environment)
     with ExitStack() as stack:
         try:
@@ -89,6 +89,13 @@ def _on_some_bus(
             _say(f"passed over: {reason}")
         served = {**environment, f"{_OF_THE_BROKER}BOOTSTRAP_SERVERS": own.address}
         return _on_bus(own.name, load_settings(served), rule_set, served)
+
+
+def _demand_answer(addresses: Sequence[str]) -> None:
+    if not any(map(answers, addresses)):
+        raise OutsideFailure(
+            f"no Kafka broker answers at {', '.join(addresses)}; is it up, is that the address"
+        )
 
 
 def _on_bus(

@@ -87,7 +87,8 @@ def decode_row(key: bytes | None, value: bytes, timing: Timing) -> Fact | Mark:
         if isinstance(row, _MarkRow):
             return _mark(key, row)
         return _fact(key, row, timing)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    # Errors of msgspec and of UTF-8 are among them, and so is text where a moment belongs.
+    except ValueError as error:
         raise RowError(f"a row of the facts log cannot be read: {type(error).__name__}") from None
     except LookupError:
         raise RowError("a row of the facts log names no known event type, key or start") from None

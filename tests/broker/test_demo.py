@@ -56,7 +56,7 @@ async def test_a_demo_that_is_interrupted_leaves_nothing_either(kafka: str) -> N
     command = [sys.executable, "-m", "streams.cli", "demo", "--broker", kafka]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         # Its group is there once its worker is at work.
         while (await of_demos(kafka))[1] == before[1]:
             assert process.returncode is None

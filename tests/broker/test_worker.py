@@ -41,7 +41,7 @@ from tests.streams.worker_parts import (
 
 pytestmark = pytest.mark.broker
 
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 # Takes the committed offset at its word and knows nothing of the rows before it.
 WITHOUT_REBUILD = """
 from streams.agents.correlate import CorrelateStation

@@ -1,10 +1,12 @@
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from jsonschema import Draft202012Validator
+from pydantic import ValidationError
 
 from rules.events import EVENTS
 from streams.wire.contract_docs import DOCS, main, render
@@ -14,6 +16,10 @@ from streams.wire.records import Refusal, decode_record
 from streams.wire.schemas import asyncapi, dead_letter_schema, event_schema
 from tests.strategies import FROM_OUTSIDE, record_objects
 
+with warnings.catch_warnings():
+    # Its own field names shadow pydantic's, which pydantic minds.
+    warnings.simplefilter("ignore")
+    from asyncapi3.models.asyncapi import AsyncAPI3
 VALIDATORS = {name: Draft202012Validator(event_schema(spec)) for name, spec in EVENTS.items()}
 
 
@@ -170,3 +176,27 @@ def test_the_asyncapi_document_has_every_event_on_a_channel() -> None:
     assert {one["address"]: one["messages"].keys() for one in document["channels"].values()}[
         "ringfence.alerts"
     ] == {"alert"}
+
+
+def test_the_asyncapi_document_keeps_the_specification_of_asyncapi_3() -> None:
+    AsyncAPI3.model_validate(asyncapi())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("asyncapi",), "9"),
+        (("info", "title"), None),
+        (("channels", "alerts", "adress"), "ringfence.alerts"),
+        (("operations", "sendAlerts", "action"), "shout"),
+    ],
+)
+def test_a_document_that_does_not_keep_it_is_noticed(path: tuple[str, ...], value: object) -> None:
+    document = asyncapi()
+    *places, last = path
+    place: Any = document
+    for name in places:
+        place = place[name]
+    place[last] = value
+    with pytest.raises(ValidationError):
+        AsyncAPI3.model_validate(document)

@@ -177,7 +177,9 @@ def test_what_is_set_for_another_worker_is_not_for_the_demo() -> None:
 def test_a_broker_that_is_named_and_not_there_is_not_replaced() -> None:
     done = demo("--broker", "127.0.0.1:1")
     assert done.returncode == 3
-    assert done.stderr == "ringfence: no Kafka broker answers at 127.0.0.1:1\n"
+    assert done.stderr == (
+        "ringfence: no Kafka broker answers at 127.0.0.1:1; is it up, is that the address\n"
+    )
     assert done.stdout == ""
 
 

@@ -106,7 +106,7 @@ def test_so_too_when_every_kind_of_field_is_looked_at(
     judge(curious, json.dumps(record, ensure_ascii=False).encode())
 
 
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [None, "", 0, -1, 1.5, True, [], {}, "x", "video", "1e3", "2023-07-08 10:00:00Z", 2**63, "CNY"]
 )
 
