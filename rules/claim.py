@@ -180,20 +180,21 @@ def _because(rule: Rule, match: Match) -> Iterator[str]:
             continue
         if isinstance(bound, Event):
             for relation in step.relations:
-                yield f"{step.name} {relation.text}  ({_position(rule, bound, relation, match)})"
+                yield f"{step.name} {relation.text}  ({position(rule, bound, relation, match)})"
             own = next((o.where for o in step.options if o.event == bound.identity.type), ())
             for condition in (*own, *step.where):
-                yield _condition_line(rule, condition, match)
+                yield condition_line(rule, condition, match)
         else:
             for relation in step.relations:
                 yield f"{step.name} {relation.text}  ({len(bound)} of them)"
             for condition in (*step.options[0].where, *step.where):
                 yield f"{condition.text}  ({len(bound)} of them)"
             for condition in step.having:
-                yield _condition_line(rule, condition, match)
+                yield condition_line(rule, condition, match)
 
 
-def _position(rule: Rule, event: Event, relation: Relation, match: Match) -> str:
+def position(rule: Rule, event: Event, relation: Relation, match: Match) -> str:
+    """Return how an event lies to the one that a relation names, such as `3m12s after it`."""
     other = _event(rule, relation.other, match)
     gap = gap_us(event, other)
     if gap == 0:
@@ -208,7 +209,8 @@ def _event(rule: Rule, step: str, match: Match) -> Event:
     return event
 
 
-def _condition_line(rule: Rule, condition: Condition, match: Match) -> str:
+def condition_line(rule: Rule, condition: Condition, match: Match) -> str:
+    """Return a condition as written, with the values that it had in a match."""
     found = [_value(rule, read, match) for read in condition.reads]
     currencies = {value.currency for value in found if isinstance(value, Money)}
     values = [

@@ -41,6 +41,7 @@ class ExplainRequest:
     rule: str
     key: str
     rules: Path | None = None
+    params: Path | None = None
     lateness: str | None = None
     anchor: str | None = None
     form: Literal["text", "json"] = "text"
@@ -75,8 +76,10 @@ def run_explain(request: ExplainRequest) -> None:
     Raises:
         Failure: a setting, rule file, log, the rule, the key or the anchor is not as it should be.
     """
-    settings = load_settings(os.environ, rules=request.rules, lateness=request.lateness)
-    rule_set = read_rules(settings.rules, settings.timing)
+    settings = load_settings(
+        os.environ, rules=request.rules, params=request.params, lateness=request.lateness
+    )
+    rule_set = read_rules(settings.rules, settings.timing, settings.params)
     rule = _rule(rule_set, request.rule)
     pseudonyms = pseudonyms_of(settings)
     value = _value(rule, request, pseudonyms)

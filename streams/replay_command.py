@@ -31,6 +31,7 @@ class ReplayRequest:
 
     logs: tuple[str, ...]
     rules: Path | None = None
+    params: Path | None = None
     out: Path | None = None
     dead_letters: Path | None = None
     lateness: str | None = None
@@ -47,9 +48,11 @@ def run_replay(request: ReplayRequest) -> int:
     Raises:
         Failure: a setting, rule file, log or output is not as it should be.
     """
-    settings = load_settings(os.environ, rules=request.rules, lateness=request.lateness)
+    settings = load_settings(
+        os.environ, rules=request.rules, params=request.params, lateness=request.lateness
+    )
     as_of_us = _moment(request.as_of)
-    rule_set = read_rules(settings.rules, settings.timing)
+    rule_set = read_rules(settings.rules, settings.timing, settings.params)
     ingest = Ingest(rule_set, settings.timing, pseudonyms_of(settings))
     feeds = _feeds(request.feeds)
     replay = Replay(rule_set, ingest, settings.lateness_us, as_of_us=as_of_us, feeds=feeds)

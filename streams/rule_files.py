@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from rules.language import RuleFileError, load_rules
+from rules.language import RuleFileError, load_rules, read_overrides
 from rules.rule import RuleSet
 from rules.timing import Timing
 from streams.failures import UsageFailure
@@ -13,17 +13,29 @@ from streams.failures import UsageFailure
 _SUFFIX: Final = ".yaml"
 
 
-def read_rules(path: Path | None, timing: Timing) -> RuleSet:
+def read_rules(path: Path | None, timing: Timing, params: Path | None = None) -> RuleSet:
     """Return the rules of a folder (not its subfolders), a file, or the catalogue.
+
+    `params` is a file with values that take the place of the rules' own parameters.
 
     Raises:
         UsageFailure: Nothing to read there, or mistakes in the files: all of them, a line each.
     """
-    texts = _catalogue() if path is None else _read(path)
+    texts = read_texts(path)
     try:
-        return load_rules(texts, timing)
+        overrides = None if params is None else read_overrides(str(params), _text(params))
+        return load_rules(texts, timing, overrides)
     except* RuleFileError as group:
-        raise UsageFailure("\n".join(_sentences(group))) from None
+        raise UsageFailure("\n".join(sentences_of(group))) from None
+
+
+def read_texts(path: Path | None) -> Mapping[str, str]:
+    """Return the rule files of a folder, a file, or the catalogue, by name.
+
+    Raises:
+        UsageFailure: Nothing to read there.
+    """
+    return _catalogue() if path is None else _read(path)
 
 
 def _catalogue() -> Mapping[str, str]:
@@ -33,21 +45,25 @@ def _catalogue() -> Mapping[str, str]:
 
 
 def _read(path: Path) -> Mapping[str, str]:
+    found = sorted(path.glob("*" + _SUFFIX)) if path.is_dir() else [path]
+    if not found:
+        raise UsageFailure(f'rules "{path}" holds no *{_SUFFIX} file')
+    return {str(file): _text(file) for file in found}
+
+
+def _text(file: Path) -> str:
     try:
-        found = sorted(path.glob("*" + _SUFFIX)) if path.is_dir() else [path]
-        texts = {str(file): file.read_text(encoding="utf-8") for file in found}
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
-        raise UsageFailure(f'rules "{path}" cannot be read: {reason}') from error
+        raise UsageFailure(f'rules "{file}" cannot be read: {reason}') from error
     except UnicodeDecodeError as error:
-        raise UsageFailure(f'rules "{path}" cannot be read: a file there is not UTF-8') from error
-    if not texts:
-        raise UsageFailure(f'rules "{path}" holds no *{_SUFFIX} file')
-    return texts
+        raise UsageFailure(f'rules "{file}" cannot be read: it is not UTF-8') from error
 
 
-def _sentences(group: BaseExceptionGroup[BaseException]) -> list[str]:
+def sentences_of(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    """Return every mistake of a group, in order, each in its own words."""
     found: list[str] = []
     for error in group.exceptions:
-        found += _sentences(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+        found += sentences_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
     return found

@@ -148,6 +148,9 @@ class Settings(BaseModel):
     rules: Path | None = Field(
         None, description="folder of rule files, or one file; the catalogue if not set"
     )
+    params: Path | None = Field(
+        None, description="YAML file with values for the parameters of rules, by rule and name"
+    )
     pseudonym_key: Annotated[SecretStr, AfterValidator(_secret)] | None = Field(
         None, description="secret that pseudonyms are made with; the same for all workers"
     )

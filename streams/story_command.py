@@ -18,7 +18,7 @@ from rules.rule import Rule
 from rules.timing import Timing
 from streams.failures import UsageFailure
 from streams.files import output
-from streams.rule_files import _catalogue, _read, _sentences
+from streams.rule_files import read_texts, sentences_of
 from streams.settings import load_settings
 
 _SEEDS: Final = range(10)
@@ -50,11 +50,11 @@ def run_stories(path: Path | None, junit: Path | None) -> bool:
         Failure: a setting is wrong, or a file cannot be read or written.
     """
     settings = load_settings(os.environ, rules=path)
-    texts = _catalogue() if settings.rules is None else _read(settings.rules)
+    texts = read_texts(settings.rules)
     try:
         checked = check_files(texts, settings.timing)
     except ExceptionGroup as group:
-        sys.stderr.write("".join(f"{sentence}\n" for sentence in _sentences(group)))
+        sys.stderr.write("".join(f"{sentence}\n" for sentence in sentences_of(group)))
         return False
     rules = build_all(checked, settings.timing).rules
     stories = {rule.id: rule.stories for rule in checked}

@@ -8,8 +8,7 @@ from rules.alert import Json
 from rules.authoring.failures import Failure, place_of
 from rules.authoring.fitting import Choice, Events, Verdict
 from rules.authoring.nearest import Nearest, nearest
-from rules.claim import _condition_line as condition_line
-from rules.claim import _position as position
+from rules.claim import condition_line, position
 from rules.condition import Condition
 from rules.fact import Event
 from rules.matching import Match

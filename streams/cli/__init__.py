@@ -8,8 +8,10 @@ import typer
 
 from streams.cli.check import check
 from streams.cli.demo import demo
+from streams.cli.explain import explain
 from streams.cli.produce_demo import produce_demo
 from streams.cli.replay import replay
+from streams.cli.run_stories import run_stories
 from streams.cli.simulate import simulate
 from streams.cli.topics import topics
 from streams.cli.worker import worker
@@ -24,8 +26,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, worker, check, simulate):
+for _command in (demo, replay, explain, worker, check, simulate):
     app.command()(_command)
+app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")
 app.command(hidden=True)(produce_demo)
 

@@ -10,6 +10,10 @@ def check(
     path: Annotated[
         Path | None, typer.Argument(help="A folder of rule files, or one file; the catalogue.")
     ] = None,
+    *,
+    params: Annotated[
+        Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
+    ] = None,
 ) -> None:
     """Read and type-check rule files: every mistake at once, or what each rule keeps.
 
@@ -20,9 +24,9 @@ def check(
     from streams.failures import UsageFailure
     from streams.rule_files import read_rules
 
-    settings = settings_of(rules=path)
+    settings = settings_of(rules=path, params=params)
     try:
-        rule_set = read_rules(settings.rules, settings.timing)
+        rule_set = read_rules(settings.rules, settings.timing, settings.params)
     except UsageFailure as failure:
         typer.echo(str(failure), err=True)
         raise typer.Exit(1) from None

@@ -19,6 +19,9 @@ def explain(
     rules: Annotated[
         Path | None, typer.Option(help="A folder of rule files, or one file; the catalogue.")
     ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
+    ] = None,
     anchor: Annotated[
         str | None, typer.Option(help="The id of the event, such as a transfer, to explain.")
     ] = None,
@@ -43,6 +46,7 @@ def explain(
             rule=rule,
             key=key,
             rules=rules,
+            params=params,
             lateness=lateness,
             anchor=anchor,
             form=format,

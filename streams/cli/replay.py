@@ -14,6 +14,9 @@ def replay(
     rules: Annotated[
         Path | None, typer.Option(help="A folder of rule files, or one file; the catalogue.")
     ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the alerts; standard output.")] = None,
     dead_letters: Annotated[
         Path | None, typer.Option(help="File for what was refused, and why.")
@@ -49,6 +52,7 @@ def replay(
     request = ReplayRequest(
         logs=tuple(logs),
         rules=rules,
+        params=params,
         out=out,
         dead_letters=dead_letters,
         lateness=lateness,

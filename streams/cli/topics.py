@@ -29,6 +29,9 @@ def create(
     rules: Annotated[
         Path | None, typer.Option(help="A folder of rule files, or one file; the catalogue.")
     ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
+    ] = None,
 ) -> None:
     """Make the topics that are missing; the worker makes none.
 
@@ -44,8 +47,8 @@ def create(
     from streams.rule_files import read_rules
     from streams.topics import create_topics
 
-    settings = settings_of(kafka_bootstrap_servers=bootstrap_servers, rules=rules)
-    rule_set = read_rules(settings.rules, settings.timing)
+    settings = settings_of(kafka_bootstrap_servers=bootstrap_servers, rules=rules, params=params)
+    rule_set = read_rules(settings.rules, settings.timing, settings.params)
     result = asyncio.run(
         create_topics(
             settings, rule_set, partitions=partitions, replication=replication, inputs=inputs

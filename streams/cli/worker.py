@@ -14,6 +14,9 @@ def worker(
     rules: Annotated[
         Path | None, typer.Option(help="A folder of rule files, or one file; the catalogue.")
     ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Consumer group.")] = None,
     calls_topics: Annotated[str | None, typer.Option(help="Topics of the call side.")] = None,
     transactions_topics: Annotated[
@@ -50,6 +53,7 @@ def worker(
     settings = settings_of(
         kafka_bootstrap_servers=bootstrap_servers,
         rules=rules,
+        params=params,
         group=group,
         calls_topics=calls_topics,
         transactions_topics=transactions_topics,
@@ -63,4 +67,4 @@ def worker(
         timezone=timezone,
         web_port=web_port,
     )
-    run_worker(settings, read_rules(settings.rules, settings.timing))
+    run_worker(settings, read_rules(settings.rules, settings.timing, settings.params))

@@ -34,7 +34,7 @@ def run_demo(address: str | None, *, in_process: bool) -> None:
     """
     environment = _environment(address)
     settings = load_settings(environment)
-    rule_set = read_rules(settings.rules, settings.timing)
+    rule_set = read_rules(settings.rules, settings.timing, settings.params)
     begun_s = time.perf_counter()
     with demo_log() as log:
         expected, _ = replayed(log, settings, rule_set)

@@ -193,3 +193,11 @@ def test_a_set_is_what_it_would_be_beside_the_events_chosen() -> None:
     assert not any("count(moves)" in line for line in swept(first, other, wrong, too_much))
     assert any("sum(moves.amount) of exactly 3000 CNY" in line for line in swept(first, other))
     assert not any("1h" in line for line in swept(first, second, *euros))
+
+
+def test_no_event_stands_for_two_steps_at_once() -> None:
+    text = RULE.replace("status: test", "status: stable").replace("within: 2h", "within: 0s")
+    text = text.replace("event: call_invitation", "event: transfer")
+    story = "stories: [{title: a, alerts: [{anchor: p}], events: [{at: '10:00', transfer: p}]}]\n"
+
+    assert len(missing(text + story)) == 2
