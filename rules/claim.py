@@ -234,8 +234,7 @@ def _value(rule: Rule, read: Read, found: Match) -> Value | Thresholds | None:
                 members, None if read.field is None else read.field.name
             )
             return value
-        case Field():
-            return _event(rule, read.step, found).fields.get(read.name)
+    return _event(rule, read.step, found).fields.get(read.name)
 
 
 def _of_currencies(

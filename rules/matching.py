@@ -94,12 +94,9 @@ class Plan:
         short because it had tried `MAX_TRIED` choices.
         """
         search = _Search(history, anchor, len(self.rule.parts))
-        if self.anchor not in self.single:
-            self._extend(search, 0)
-        else:
+        if self.anchor in self.single:
             search.chosen[self.anchor] = anchor
-            if self._hold(self.anchor, search.chosen):
-                self._extend(search, 0)
+        self._extend(search, 0)
         return search.best, search.cut_short
 
     def _extend(self, search: _Search, at: int) -> None:
@@ -201,16 +198,15 @@ class Plan:
         for event in self._candidates(search, part):
             if any(event is other for other in taken):
                 continue
-            if part == self.anchor and not self._precedes(event, search.anchor):
+            if part == self.anchor and not self._is_in_window(event, search.anchor):
                 continue
             chosen[part] = event
             if self._hold(part, chosen):
                 yield event
 
-    def _precedes(self, event: Event, anchor: Event) -> bool:
+    def _is_in_window(self, event: Event, anchor: Event) -> bool:
+        # That no member starts after the anchor is seen to by the range.
         window_us = self.rule.parts[self.anchor].window_us
-        if event.start_us > anchor.start_us:
-            return False
         return window_us is None or gap_us(event, anchor) <= window_us
 
 

@@ -1,8 +1,10 @@
 """From a record as it came to the facts that are worth keeping, the same for bus and replay."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rules.fact import Fact, Identity, key_of, make_event
+from rules.events import Value
+from rules.fact import Event, Fact, Identity, key_of, make_event
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.timing import Timing
@@ -18,12 +20,14 @@ Read = Record | Refusal | Dropped
 class Taken:
     """What one record came to: facts to append, or a refusal to put on record, or neither.
 
-    `late` tells that its time was below its partition's watermark.
+    `late` tells that its time was below its partition's watermark. `values` is what conditions
+    see of it, if it is an event in order.
     """
 
     facts: tuple[Fact, ...] = ()
     refusal: Refusal | None = None
     late: bool = False
+    values: Mapping[str, Value] | None = None
 
 
 class Ingest:
@@ -75,11 +79,12 @@ class Ingest:
         late = clock.is_late(read.time_us)
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
-            return Taken(late=late)
-        return Taken(self._facts(self._pseudonyms.apply(read), late=late), late=late)
+            return Taken(late=late, values=read.values)
+        event = self._event(self._pseudonyms.apply(read), late=late)
+        return Taken(self._facts(event), late=late, values=event.fields)
 
-    def _facts(self, record: Record, *, late: bool) -> tuple[Fact, ...]:
-        event = make_event(
+    def _event(self, record: Record, *, late: bool) -> Event:
+        return make_event(
             Identity(record.source, record.type, record.id),
             record_id=record.record_id,
             sequence=record.sequence,
@@ -88,9 +93,11 @@ class Ingest:
             late=late,
             timing=self._timing,
         )
+
+    def _facts(self, event: Event) -> tuple[Fact, ...]:
         named = event.keys()
         return tuple(
             Fact(key_of(by, named[by]), event)
-            for by in self._screen.keys(record.type, event.fields)
+            for by in self._screen.keys(event.identity.type, event.fields)
             if by in named
         )

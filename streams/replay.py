@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from rules.alert import Alert
+from rules.authoring.blindness import People, Sightings
+from rules.events import EVENTS
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
-from streams.ingest import Ingest, Read
+from streams.ingest import Ingest, Read, Taken
 from streams.logs import Log
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
+from streams.wire.first_look import Dropped
+from streams.wire.pseudonyms import comparable
 from streams.wire.records import Record, Refusal
 
 _LONGEST_HEAD = 10_000
@@ -22,8 +26,10 @@ _LONGEST_HEAD = 10_000
 class Summary:
     """What a replay counted.
 
-    `alerts` counts the last records by rule and state; `joined_late` the partitions that were
-    first met after others had been heard, below whose start everything counts as late.
+    `people` are those with calls, with a bank and with both; `blindness` says which rules could
+    not match because something was never known. `alerts` counts the last records by rule and
+    state; `joined_late` the partitions that were first met after others had been heard, below
+    whose start everything counts as late.
     """
 
     lines: int = 0
@@ -37,6 +43,8 @@ class Summary:
     joined_late: int = 0
     alert_records: int = 0
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    people: tuple[int, int, int] = (0, 0, 0)
+    blindness: tuple[str, ...] = ()
 
     def as_json(self, seconds: float) -> dict[str, object]:
         """Return the counts as JSON values; `seconds` is how long the replay took."""
@@ -55,6 +63,8 @@ class Summary:
             "joined_late": self.joined_late,
             "alert_records": self.alert_records,
             "alerts": by_rule,
+            "people": dict(zip(("calls", "bank", "both"), self.people, strict=True)),
+            "blind": list(self.blindness),
             "seconds": round(seconds, 3),
             "events_per_second": round(self.records / seconds) if seconds else 0,
         }
@@ -77,6 +87,9 @@ class Summary:
         lines += [
             f"{rule}: {count:,} {state}" for (rule, state), count in sorted(self.alerts.items())
         ]
+        calls, bank, both = self.people
+        lines.append(f"people: {calls:,} with calls, {bank:,} with a bank, {both:,} with both")
+        lines += self.blindness
         return lines if self.alerts else [*lines, "no alerts"]
 
 
@@ -164,6 +177,8 @@ class Replay:
         self._as_of_us = as_of_us
         self._feeds = feeds
         self._clocks: dict[Partition, FeedClock] = {}
+        self._sightings = Sightings(rule_set)
+        self._people = People()
         self._last: dict[str, tuple[str, str]] = {}
 
     def run(
@@ -223,6 +238,7 @@ class Replay:
         clock = self._clock(partition, engine)
         before_us = clock.watermark_us
         taken = self._ingest.admit(read, clock)
+        self._note(read, taken)
         self.summary.late += taken.late
         self.summary.facts += len(taken.facts)
         if clock.watermark_us == before_us:
@@ -238,6 +254,16 @@ class Replay:
             self._clocks[partition] = clock
         return clock
 
+    def _note(self, read: Read, taken: Taken) -> None:
+        if taken.values is None or isinstance(read, Refusal):
+            return
+        self._sightings.note(read.type, taken.values)
+        # Before pseudonyms, a person is told by the text that both sides have to agree on.
+        told = read.values if isinstance(read, Dropped) else read.data
+        person, side = told.get("person"), EVENTS[read.type].side
+        if person is not None and side != "everyone":
+            self._people.note(side, comparable("person", str(person)))
+
     def _emit(self, alerts: Sequence[Alert], on_alert: Callable[[Alert], None]) -> None:
         for alert in alerts:
             self.summary.alert_records += 1
@@ -248,4 +274,7 @@ class Replay:
         self.summary.partitions = len(self._clocks)
         self.summary.below_horizon = engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
+        self.summary.people = self._people.counts()
+        blindness = self._sightings.sentences() if self.summary.records else []
+        self.summary.blindness = tuple(blindness)
         return self.summary

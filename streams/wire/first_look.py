@@ -7,7 +7,7 @@ left to `streams.wire.records`, which reads it whole and alone refuses.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Union
 
 import msgspec
@@ -19,6 +19,7 @@ from rules.events import (
     EventSpec,
     Kind,
     Scalar,
+    Value,
     values_of,
 )
 from rules.moment import parse_moment
@@ -32,13 +33,18 @@ from streams.wire.records import AHEAD_LIMIT_US, FUTURE_LIMIT_US
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A record in order that no step of any rule can use; its time moves its watermark on."""
+    """A record in order that no step of any rule can use; its time moves its watermark on.
+
+    `values` is what conditions see of the looked-at fields; identifiers stand there as sent.
+    """
 
     source: str
     type: str
     time_us: int
     feed: str | None
     partition: int | None
+    # Raw identifiers: they must not get into a log line with the record's repr.
+    values: Mapping[str, Value] = field(default_factory=dict, repr=False, compare=False)
 
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -102,9 +108,10 @@ class FirstLook:
         if data is None or time_us > now_us + FUTURE_LIMIT_US:
             return None
         name = look.spec.name
-        if self._screen.keys(name, values_of(look.spec, data)):
+        values = values_of(look.spec, data)
+        if self._screen.keys(name, values):
             return None
-        return Dropped(record.source, name, time_us, record.feed, record.partition)
+        return Dropped(record.source, name, time_us, record.feed, record.partition, values)
 
 
 def _is_utf8(raw: bytes) -> bool:

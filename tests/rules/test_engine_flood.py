@@ -8,15 +8,20 @@ import pytest
 
 from rules.moment import HOUR_US, MINUTE_US
 from tests.rules.build import (
+    CALL,
+    TIMING,
     Bench,
     at,
     bench,
     bound,
+    build_rule,
     call_record,
     led_transfer,
     many_called,
     record_of,
+    relation,
     says,
+    step_of,
     transfer_record,
 )
 from tests.rules.oracle import Record
@@ -150,6 +155,16 @@ def test_an_alert_is_frozen_by_the_loss_of_any_event_it_rests_on() -> None:
     assert bound(held) == ["c-1", "p-1", "l-1"]
     (frozen,) = told.tell(record_of("loan_drawdown", "l-2", at("10:11")))
     assert frozen.content == {**held.content, "truncated": True}
+
+
+def test_of_two_events_of_one_type_the_loss_of_the_first_freezes() -> None:
+    again = step_of("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
+    told = bench(build_rule([CALL, again], TIMING), max_history=2)
+    for own_id, clock in (("c-1", "10:00"), ("c-2", "10:10")):
+        told.tell(call_record(own_id, at(clock), until_us=at(clock)))
+    frozen, raised = told.tell(call_record("c-3", at("10:20"), until_us=at("10:20")))
+    assert (bound(frozen), frozen.content.get("truncated")) == (["c-1", "c-2"], True)
+    assert (bound(raised), raised.content.get("truncated")) == (["c-2", "c-3"], None)
 
 
 def test_the_least_event_is_dropped_first_even_if_it_has_come_last() -> None:

@@ -14,12 +14,14 @@ from tests.rules.build import (
     call_record,
     compare,
     condition,
+    count,
     event_of,
     field,
     loan_record,
     relation,
     step_of,
     transfer_record,
+    unknown,
 )
 from tests.rules.oracle import Record
 
@@ -33,7 +35,7 @@ def remember(plan: Plan, records: list[Record]) -> History:
     for record in records:
         event = event_of(record, TIMING)
         history.put(event)
-        for number, step in enumerate(plan.rule.steps):
+        for number, step in enumerate(plan.rule.parts):
             if record.type in step.own:
                 fits = plan.fits(number, event)
                 history.mark_candidate((plan.number, number), event, fits=fits)
@@ -186,3 +188,33 @@ def test_an_event_fits_a_step_only_if_its_own_conditions_are_true() -> None:
     )
     fits = [plan.fits(0, event_of(record, TIMING)) for record in records]
     assert fits == [True, False, False], "true, false, unknown"
+
+
+def test_an_anchor_that_does_not_fit_its_own_set_matches_nothing() -> None:
+    #   10:00 c-1   10:30 p-1          11:01 p-2
+    #   |.................1h..........|
+    pays = step_of("pays", "transfer", (), (relation("after", "call", HOUR_US),), each=True)
+    rule = build_rule([CALL, pays], TIMING)
+    records = [
+        call("c-1", "10:00"),
+        transfer_record("p-1", at("10:30")),
+        transfer_record("p-2", at("11:01")),
+    ]
+    assert match(rule, "p-1", *records) == ["c-1", "p-1"]
+    assert match(rule, "p-2", *records) is None
+
+
+def test_a_set_without_members_may_be_evidence_for_one_choice_and_not_for_another() -> None:
+    placed = condition(unknown(field("call", "call_invitation", "area"), negated=True))
+    loans = step_of(
+        "loans",
+        "loan_drawdown",
+        (),
+        (relation("before", "call", HOUR_US),),
+        each=True,
+        having=(count("loans", "==", 0), placed),
+        weight=30,
+    )
+    rule = build_rule([CALL, PAY], TIMING, evidence=[loans])
+    calls = [call("c-1", "10:00", area="x"), call("c-2", "10:10")]
+    assert match(rule, "p-1", *calls, transfer_record("p-1", at("10:42"))) == ["c-1", "p-1"]

@@ -201,3 +201,23 @@ def test_no_event_stands_for_two_steps_at_once() -> None:
     story = "stories: [{title: a, alerts: [{anchor: p}], events: [{at: '10:00', transfer: p}]}]\n"
 
     assert len(missing(text + story)) == 2
+
+
+def test_an_event_of_a_step_is_no_member_of_a_set() -> None:
+    text = RULE.replace("status: test", "status: stable").replace("within: 2h\n", "during: call\n")
+    text = text.replace("    after: call\n", "")
+    more = "  - {as: more, each: transfer, during: pay, having: [count(more) >= 1]}\n"
+    story = "stories: [{title: a, alerts: [{anchor: p}], events: [{at: '10:00', transfer: p}]}]\n"
+
+    (mistake,) = missing(text + more + story)
+    assert "no story has count(more) of exactly 1" in mistake
+
+
+def test_a_set_that_is_the_anchor_ends_with_it() -> None:
+    text = RULE.partition("params:")[0].replace("status: test", "status: stable") + (
+        "anchor: hits\nsteps: [{as: hits, each: alert, within: 1h, having: [count(hits) >= 2]}]\n"
+        "stories: [{title: a, alerts: [{anchor: a2}], events: [{at: '10:00', alert: a1},"
+        " {at: '11:00', alert: a2}, {at: '12:00:01', alert: a3}, {at: '12:00:01', alert: a4}]}]\n"
+    )
+
+    assert missing(text) == []

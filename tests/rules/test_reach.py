@@ -150,6 +150,39 @@ def test_a_step_that_nothing_ties_to_the_anchor_is_refused() -> None:
         span_of(steps, "pay", TIMING)
 
 
+@pytest.mark.parametrize("extra", [{"optional": True}, {"each": True}])
+def test_what_a_match_may_do_without_narrows_no_range(extra: dict[str, bool]) -> None:
+    #   a ....2.... e ...1... b      but b may lie 8 after a where there is no e
+    tied = (relation("after", "a", 2), relation("before", "b", 1))
+    readings = [
+        Reading("a", ("transfer",)),
+        Reading("b", ("transfer",), (relation("after", "a", 8),)),
+        Reading("e", ("transfer",), tied, **extra),
+    ]
+    span = span_of(readings, "a", TIMING)
+    assert span.ranges == {"a": (0, 0), "b": (0, 8), "e": (0, 2)}
+
+
+def test_members_of_the_anchor_set_lie_within_its_window_before_the_anchor() -> None:
+    hits = Reading("hits", ("call_invitation",), each=True, window_us=2 * HOUR_US)
+    later = Reading("later", ("transfer",), (relation("after", "hits", HOUR_US),))
+    span = span_of([hits, later], "hits", TIMING)
+    assert span.ranges == {"hits": (-8 * HOUR_US, 0), "later": (0, 7 * HOUR_US)}
+    assert (span.reach_us, span.forward_us) == (15 * HOUR_US, 7 * HOUR_US)
+
+
+def test_a_relation_bounds_the_anchor_set_that_has_one() -> None:
+    first = Reading("first", ("transfer",))
+    hits = Reading("hits", ("transfer",), (relation("after", "first", 5),), each=True)
+    span = span_of([first, hits], "hits", TIMING)
+    assert span.ranges == {"first": (-5, 0), "hits": (-5, 0)}
+
+
+def test_an_alert_settles_at_once() -> None:
+    span = span_of([Reading("hits", ("alert",), each=True, window_us=5)], "hits", TIMING)
+    assert span.settle_us == 0
+
+
 @given(WORLDS)
 def test_no_match_of_the_oracle_lies_outside_its_rules_ranges_and_reach(world: World) -> None:
     starts = {event.record.name: event.start_us for event in told(world.records, world.timing)}

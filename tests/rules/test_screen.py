@@ -23,7 +23,7 @@ from rules.condition import (
 )
 from rules.events import Kind, Value
 from rules.fact import Event
-from rules.rule import By, Rule, RuleSet
+from rules.rule import By, Option, Rule, RuleSet, Step
 from rules.screen import Screen, looked_at
 from rules.timing import Timing
 from tests.rules.build import (
@@ -258,3 +258,11 @@ def test_what_conditions_look_at_is_told_by_type_in_own_fields() -> None:
             "currency",
         },
     }
+
+
+def test_of_either_each_type_is_looked_at_for_the_fields_that_it_has() -> None:
+    new = condition(pay("payee_is_new"))
+    both = Step("pay", (Option("transfer", (new,)), Option("payee_added")))
+    found = looked_at(RuleSet((build_rule([both], TIMING),)))
+    times, first = "payee_times_paid", "payee_first_paid_at"
+    assert found == {"transfer": {"initiated_at", times, first}, "payee_added": set()}

@@ -228,3 +228,11 @@ def test_a_campaign_is_the_same_whichever_victim_is_heard_of_first(*, reverse: b
     told.end()
     last = {a.alert_id: a for a in told.written if a.content["rule"]["id"] == "fan_in"}
     assert [bound(a) for a in last.values() if a.state == "raised"] == [["p-1", "p-2"]]
+
+
+def test_a_partition_that_joins_later_starts_at_the_minimum_and_holds_it_there() -> None:
+    told = bench(feeds=("bank",))
+    told.mark(at("12:00"))
+    assert told.engine.join(("calls", 0)) == at("12:00")
+    told.mark(at("13:00"), "bank")
+    assert told.correlator.watermarks.minimum_us == at("12:00")
