@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import zstandard
 
 from rules.alert import Alert
 from rules.moment import MINUTE_US, parse_moment
+from rules.rule import RuleSet
 from rules.timing import Timing
 from streams.failures import OutsideFailure
 from streams.ingest import Ingest
@@ -100,13 +102,16 @@ def log(*records: dict[str, Any] | bytes, name: str = "test.jsonl") -> Log:
 
 
 def replay(
-    *logs: Log, feeds: tuple[tuple[str, int], ...] = (), as_of_us: int = AS_OF_US
+    *logs: Log,
+    feeds: tuple[tuple[str, int], ...] = (),
+    as_of_us: int = AS_OF_US,
+    rules: RuleSet = RULES,
 ) -> tuple[list[Alert], list[dict[str, Any]], Summary]:
     """Return the alert records, the dead letters and the summary of a replay."""
     alerts: list[Alert] = []
     letters: list[bytes] = []
-    ingest = Ingest(RULES, TIMING, Pseudonyms(PUBLISHED_KEY, frozenset()))
-    run = Replay(RULES, ingest, lambda _feed: 15 * MINUTE_US, as_of_us=as_of_us, feeds=feeds)
+    ingest = Ingest(rules, TIMING, Pseudonyms(PUBLISHED_KEY, frozenset()))
+    run = Replay(rules, ingest, lambda _feed: 15 * MINUTE_US, as_of_us=as_of_us, feeds=feeds)
     summary = run.run(logs, alerts.append, letters.append)
     return alerts, [json.loads(letter) for letter in letters], summary
 
@@ -289,3 +294,68 @@ def test_a_log_that_is_not_there_or_a_folder_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing.jsonl", tmp_path):
         with pytest.raises(OutsideFailure, match=str(path)), open_log(str(path)):
             pass
+
+
+CAMPAIGN = """
+id: one_account_for_two
+version: 1.0.0
+title: Two people pay one account after a stranger's call
+status: test
+typology: test
+stage: campaign
+by: payee
+steps:
+  - as: hits
+    each: alert
+    where: [stage == "exfiltration"]
+    within: 72h
+    having: [count(hits.person) >= 2]
+anchor: hits
+severity: critical
+action: block
+"""
+
+
+def of_person(record: dict[str, Any], person: str, number: int) -> dict[str, Any]:
+    """Return the same, of somebody else."""
+    named = {
+        name: f"{record['data'][name]}-{number}"
+        for name in ("call_id", "transfer_id")
+        if name in record["data"]
+    }
+    return record | {
+        "id": f"{record['id']}-{number}",
+        "data": record["data"] | {"person": person} | named,
+    }
+
+
+def test_rules_that_read_alerts_see_those_of_the_other_rules(tmp_path: Path) -> None:
+    shutil.copy("rules/catalog/video_call_then_new_payee.yaml", tmp_path)
+    (tmp_path / "one_account_for_two.yaml").write_text(CAMPAIGN, encoding="utf-8")
+    rules = read_rules(tmp_path, TIMING)
+    records = [
+        of_person(record, f"customer-{n}", n) for n in (1, 2, 3) for record in (call(), pay())
+    ]
+    alerts, _, summary = replay(log(*records), feeds=BOTH, rules=rules)
+    assert summary.alerts[("video_call_then_new_payee", "raised")] == 3
+    # Of three at one moment each is an anchor, and sees the others.
+    assert summary.alerts[("one_account_for_two", "raised")] == 3
+    campaigns = [a for a in alerts if a.content["rule"]["id"] == "one_account_for_two"]
+    assert campaigns[-1].final
+    sample = campaigns[-1].content["evidence"][0]["sample"]
+    assert {entry["type"] for entry in sample} == {"transfer"}
+    one, _, _ = replay(log(*records[:2]), feeds=BOTH, rules=rules)
+    assert {a.content["rule"]["id"] for a in one} == {"video_call_then_new_payee"}
+
+
+def test_the_summary_names_rules_that_could_not_match_and_people_on_both_sides() -> None:
+    blind = pay()
+    del blind["data"]["payee_times_paid"]
+    _, _, summary = replay(log(call(), blind), feeds=BOTH)
+    assert summary.people == (1, 1, 1)
+    assert (
+        "payee_is_new unknown in 1 of 1 transfer records: 1 rule blind (video_call_then_new_payee)"
+        in summary.as_lines(1.0)
+    )
+    _, _, summary = replay(log(call(), pay()), feeds=BOTH)
+    assert not any("blind (" in line for line in summary.as_lines(1.0))
