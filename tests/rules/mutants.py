@@ -477,9 +477,10 @@ def table(verdicts: Sequence[Verdict]) -> str:
     """Return the page with one line for each mutant."""
     laws = sum(verdict.is_law for verdict in verdicts)
     noticed = sum(bool(verdict.test) for verdict in verdicts)
+    by = f"{laws} by a law, {noticed - laws} only by a test of one example"
     lines = [
         _INTRODUCTION,
-        f"{len(verdicts)} mutants, {noticed} noticed: {laws} by a law, others by examples.\n",
+        f"{len(verdicts)} mutants, {noticed} noticed: {by}.\n",
         "| clause | broken in | noticed by | a law |",
         "|---|---|---|---|",
     ]
