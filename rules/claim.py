@@ -213,6 +213,9 @@ def condition_line(rule: Rule, condition: Condition, match: Match) -> str:
     """Return a condition as written, with the values that it had in a match."""
     found = [_value(rule, read, match) for read in condition.reads]
     currencies = {value.currency for value in found if isinstance(value, Money)}
+    for value, read in zip(found, condition.reads, strict=True):
+        if isinstance(read, Aggregate) and isinstance(value, Mapping):
+            currencies |= value.keys()
     values = [
         show(_of_currencies(value, currencies), read.kind)
         for value, read in zip(found, condition.reads, strict=True)

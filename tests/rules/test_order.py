@@ -12,7 +12,7 @@ from tests.rules.deliveries import last_by_id, raised, run, shuffle_delivery
 from tests.rules.oracle import Claims, final_alerts
 from tests.rules.worlds import World, draw_world
 
-# All 200 take about twelve minutes of one core.
+# All 200 take about eleven minutes of one core.
 PAIRS = int(os.environ.get("RINGFENCE_TEST_PAIRS", "20"))
 
 
