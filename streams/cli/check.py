@@ -17,12 +17,15 @@ def check(
 ) -> None:
     """Read and type-check rule files: every mistake at once, or what each rule keeps.
 
+    Of a stable rule it says which stories are missing as well.
+
     Example: ringfence check rules/catalog
     """
     from rules.authoring.keeping import in_words
+    from rules.authoring.missing import missing_stories
     from streams.cli.common import settings_of
     from streams.failures import UsageFailure
-    from streams.rule_files import read_rules
+    from streams.rule_files import read_rules, read_texts
 
     settings = settings_of(rules=path, params=params)
     try:
@@ -32,3 +35,8 @@ def check(
         raise typer.Exit(1) from None
     for line in in_words(rule_set):
         typer.echo(line)
+    missing = missing_stories(read_texts(settings.rules), settings.timing)
+    for mistake in missing:
+        typer.echo(str(mistake), err=True)
+    if missing:
+        raise typer.Exit(1)

@@ -50,6 +50,15 @@ def test_every_mistake_is_said_with_its_place(tmp_path: Path) -> None:
     assert "did you mean 'channel'?" in result.stderr
 
 
+def test_a_stable_rule_without_stories_is_told_which_are_missing(tmp_path: Path) -> None:
+    result = run(tmp_path, RULE.replace("status: test", "status: stable"))
+    assert result.exit_code == 1
+    assert result.stdout.startswith("tried 1.0.0, by person\n")
+    assert f"{tmp_path / 'tried.yaml'}:" in result.stderr
+    assert "story" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_the_catalogue_has_no_mistake() -> None:
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 0
