@@ -14,6 +14,14 @@ from tests.broker.bus import Bus
 
 pytestmark = pytest.mark.broker
 
+# Whoever starts the tests in the background may have told all their children to ignore Ctrl-C.
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from streams.cli import main
+main()
+"""
+
 
 def ringfence(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "streams.cli", *arguments]
@@ -53,7 +61,7 @@ async def test_a_worker_finds_what_a_replay_finds_and_nothing_of_the_demo_stays(
 
 async def test_a_demo_that_is_interrupted_leaves_nothing_either(kafka: str) -> None:
     before = await of_demos(kafka)
-    command = [sys.executable, "-m", "streams.cli", "demo", "--broker", kafka]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "demo", "--broker", kafka]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     async with asyncio.timeout(180):
