@@ -112,7 +112,7 @@ class Intake(faust.Service):
         self._stations = stations
         self._sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
         self._lanes: dict[Partition, Lane[Any]] = {}
-        self._running: dict[Partition, asyncio.Future[Any]] = {}
+        self._running: dict[Partition, asyncio.Task[None]] = {}
         self._kept: dict[Partition, Any] = {}
         self._is_ready = False
         # Revoking and stopping both end all lanes, and must not do so at the same time.
@@ -175,9 +175,17 @@ class Intake(faust.Service):
         lane: Lane[Any] = Lane(partition, contiguous=contiguous, room=self._settings.held_records)
         lane.state = self._kept.pop(partition, None)
         self._lanes[partition] = lane
-        self._running[partition] = self.add_future(self._run(lane))
+        # No future of the service: one that is cancelled before it begins leaves its inner
+        # coroutine unawaited, and a lane may be taken away at once.
+        self._running[partition] = asyncio.create_task(self._watch(lane))
 
     # A lane, from its opening to its end.
+
+    async def _watch(self, lane: Lane[Any]) -> None:
+        try:
+            await self._run(lane)
+        except Exception as error:  # noqa: BLE001 - the worker ends with it
+            await self.crash(error)
 
     async def _run(self, lane: Lane[Any]) -> None:
         holes = 0
@@ -354,4 +362,4 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 def _retained_away(error: OffsetOutOfRangeError) -> str:
     places = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
     where = ", ".join(f"{p.topic} {p.partition} at {offset}" for p, offset in places.items())
-    return f"retention has deleted rows that were not read yet ({where}); see RINGFENCE_START"
+    return f"retention has deleted rows not read yet ({where}); see RINGFENCE_START"

@@ -87,8 +87,8 @@ def decode_row(key: bytes | None, value: bytes, timing: Timing) -> Fact | Mark:
         if isinstance(row, _MarkRow):
             return _mark(key, row)
         return _fact(key, row, timing)
-    # Errors of msgspec and of UTF-8 are among them, and so is text where a moment belongs.
-    except ValueError as error:
+    # Errors of msgspec, of UTF-8, and text where a moment or an amount belongs.
+    except (ValueError, ArithmeticError) as error:
         raise RowError(f"a row of the facts log cannot be read: {type(error).__name__}") from None
     except LookupError:
         raise RowError("a row of the facts log names no known event type, key or start") from None

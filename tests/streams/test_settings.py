@@ -7,7 +7,8 @@ import pytest
 
 from rules.moment import HOUR_US, MINUTE_US, parse_moment
 from streams.failures import SettingsError
-from streams.settings import Settings, load_settings, unknown_settings
+from streams.settings import Durations, Settings, load_settings, unknown_settings
+from tests.streams.worker_parts import TEN_O_CLOCK
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -97,6 +98,20 @@ def test_a_start_is_a_word_or_a_moment() -> None:
 def test_durations_are_read_as_people_write_them() -> None:
     settings = load_settings({"RINGFENCE_SESSION_TIMEOUT": "1m30s"})
     assert settings.session_timeout == timedelta(seconds=90)
+
+
+def test_a_flag_may_be_a_value_that_has_been_read_already() -> None:
+    settings = load_settings(
+        {},
+        calls_topics=("a", "b"),
+        open_for=timedelta(minutes=5),
+        lateness=Durations(7),
+        start=TEN_O_CLOCK,
+    )
+    assert settings.calls_topics == ("a", "b")
+    assert settings.timing.open_for_us == 5 * MINUTE_US
+    assert settings.lateness_us("calls") == 7
+    assert settings.start == TEN_O_CLOCK
 
 
 def test_withheld_values_count_in_any_case() -> None:

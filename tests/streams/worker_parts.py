@@ -182,7 +182,7 @@ class MemoryBus:
             start = rows[-1].offset + 1
             yield rows
 
-    def values(self, topic: str) -> list[dict[str, Any]]:
+    def values(self, topic: str) -> list[Any]:
         """Return the decoded values of a topic, partition by partition."""
         logs = [log for (name, _), log in sorted(self.logs.items()) if name == topic]
         return [json.loads(row.value) for log in logs for row in log if row.value is not None]

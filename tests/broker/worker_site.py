@@ -1,0 +1,216 @@
+"""Topics, settings and rules of one test of the worker, and what a worker makes of them."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from rules.alert import Alert, encode_alert
+from rules.engine import Correlator
+from rules.fact import Fact, Mark
+from rules.rule import RuleSet
+from rules.watermark import END_US, NEVER_US, FeedClock
+from streams.clock import now_us
+from streams.epoch import Epoch, revision_at
+from streams.ingest import Ingest
+from streams.rule_files import read_rules
+from streams.settings import Settings, load_settings
+from streams.topics import find_epoch
+from streams.wire.facts import decode_row
+from streams.wire.pseudonyms import Pseudonyms
+from tests.broker.bus import Bus
+from tests.streams.worker_parts import (
+    RULE,
+    SECOND_US,
+    SECRET,
+    TEN_O_CLOCK,
+    call,
+    heartbeat,
+    transfer,
+)
+
+PATIENCE_S = 120.0
+
+Records = list[tuple[str, int, bytes]]
+
+
+@dataclass
+class Site:
+    """Topics, settings and rules of one test, and what a worker makes of them."""
+
+    bus: Bus
+    settings: Settings
+    rule_set: RuleSet
+    environ: Mapping[str, str]
+    sent: Records = field(default_factory=list)
+
+    async def make_topics(self) -> None:
+        """Let the command make them."""
+        done = run_command(self.environ, "topics", "create", "--inputs", "--partitions", "2")
+        assert done.returncode == 0, done.stderr
+        made = [line.split()[1].strip(",") for line in done.stderr.splitlines()]
+        self.bus.topics += made
+
+    async def send(self, topic: str, values: Sequence[bytes]) -> None:
+        """Append records to a topic, turn by turn to its two partitions."""
+        records = [(topic, n % 2, value) for n, value in enumerate(values)]
+        self.sent += records
+        await self.bus.produce_all((t, p, None, v) for t, p, v in records)
+
+    async def send_calls(self, numbers: range) -> None:
+        """Append calls, every fifth of them by somebody in the address book."""
+        await self.send(
+            self.settings.calls_topics[0],
+            [
+                call(n, TEN_O_CLOCK + n * SECOND_US, "contact" if n % 5 == 0 else "stranger")
+                for n in numbers
+            ],
+        )
+
+    async def send_transfers(self, numbers: range) -> None:
+        """Append transfers a minute after the calls; every seventh of them is rejected later."""
+        values = [transfer(n, TEN_O_CLOCK + (n + 60) * SECOND_US) for n in numbers]
+        values += [
+            transfer(n, TEN_O_CLOCK + (n + 60) * SECOND_US, "rejected", 1)
+            for n in numbers
+            if n % 7 == 0
+        ]
+        await self.send(self.settings.transactions_topics[0], values)
+
+    async def send_end(self) -> None:
+        """Raise every watermark so far that all alerts become final."""
+        for topic in self.settings.outside_topics:
+            await self.send(topic, [heartbeat(TEN_O_CLOCK + 86_400 * SECOND_US)] * 2)
+
+    async def epoch(self) -> Epoch:
+        """Return the epoch as the worker finds it."""
+        return await find_epoch(self.settings, self.rule_set)
+
+    async def until_caught_up(self) -> None:
+        """Wait until everything is read and all that follows from it is committed."""
+        epoch = await self.epoch()
+        async with asyncio.timeout(PATIENCE_S):
+            # Twice, with a pause in which held-back marks go out.
+            for _ in range(2):
+                while await self._lag(epoch):  # noqa: ASYNC110 - a broker has no event to await
+                    await asyncio.sleep(0.2)
+                await asyncio.sleep(1.5)
+
+    async def _lag(self, epoch: Epoch) -> int:
+        sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
+        places = [TopicPartition(t, n) for t, count in sizes.items() for n in range(count)]
+        async with AIOKafkaConsumer(bootstrap_servers=self.bus.address) as consumer:
+            ends = await consumer.end_offsets(places)
+        commits = await self.bus.committed(epoch.group)
+        return sum(
+            end - commits.get((p.topic, p.partition), (0, ""))[0] for p, end in ends.items()
+        )
+
+    async def alert_records(self) -> list[bytes]:
+        """Return the alerts topic, partition by partition."""
+        read = await self.bus.read(self.settings.alerts_topic)
+        return [bytes(r.value) for r in read if r.value is not None]
+
+    async def implied_by_facts(self) -> set[bytes]:
+        """Return the records that the facts log implies, by a correlator of the test's own."""
+        epoch = await self.epoch()
+        implied: set[bytes] = set()
+        for partition in range(epoch.facts_partitions):
+            correlator = Correlator(self.rule_set, dict.fromkeys(epoch.partitions, NEVER_US))
+            for row in await self.bus.read(epoch.facts_topic):
+                if row.partition == partition:
+                    assert row.value is not None
+                    fact = decode_row(row.key, row.value, self.settings.timing)
+                    alerts = correlator.observe([fact], revision_at(row.offset))
+                    implied |= {encode_alert(alert) for alert in alerts}
+        return implied
+
+    def implied_by_records(self) -> dict[str, object]:
+        """Return the last record of each raised alert that the records sent imply."""
+        secret = self.settings.secret()
+        pseudonyms = Pseudonyms(secret, frozenset(self.settings.withheld_values))
+        ingest = Ingest(self.rule_set, self.settings.timing, pseudonyms)
+        correlator = Correlator(self.rule_set, {("all", 0): NEVER_US})
+        facts: list[Fact | Mark] = []
+        for _, _, value in self.sent:
+            facts += ingest.take(value, FeedClock(0), now_us=now_us()).facts
+        alerts: list[Alert] = []
+        for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
+            alerts += correlator.observe([row], number)
+        return final_raised(encode_alert(alert) for alert in alerts)
+
+
+def final_raised(records: Iterator[bytes] | Sequence[bytes]) -> dict[str, object]:
+    """Return the data, without revision, of each alert whose greatest revision is raised."""
+    greatest: dict[str, Any] = {}
+    for raw in records:
+        data = json.loads(raw)["data"]
+        if data["revision"] >= greatest.get(data["alert_id"], {"revision": -1})["revision"]:
+            greatest[data["alert_id"]] = data
+    raised = {i: d for i, d in greatest.items() if d["state"] == "raised"}
+    return {i: {k: v for k, v in d.items() if k != "revision"} for i, d in raised.items()}
+
+
+def command(*arguments: str, code: str = "from streams.cli import main; main()") -> list[str]:
+    """Return the command line of `ringfence`, or of what stands in for it."""
+    return [sys.executable, "-c", code, *arguments]
+
+
+def run_command(environ: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command that ends by itself."""
+    return subprocess.run(
+        command(*arguments),
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+
+@contextmanager
+def worker(
+    environ: Mapping[str, str], journal: Path, code: str = "from streams.cli import main; main()"
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a worker; it is gone afterwards, whatever happens."""
+    with journal.open("ab") as stderr:
+        process = subprocess.Popen(command("worker", code=code), env=environ, stderr=stderr)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def open_site(
+    bus: Bus, names: Callable[[str], str], folder: Path, **more: str
+) -> AsyncIterator[Site]:
+    rules = folder / "video_call_then_new_payee.yaml"
+    rules.write_text(RULE)
+    variables = {
+        "RINGFENCE_KAFKA_BOOTSTRAP_SERVERS": bus.address,
+        "RINGFENCE_CALLS_TOPICS": names("calls"),
+        "RINGFENCE_TRANSACTIONS_TOPICS": names("transactions"),
+        "RINGFENCE_FACTS_TOPIC": names("facts"),
+        "RINGFENCE_ALERTS_TOPIC": names("alerts"),
+        "RINGFENCE_DEAD_LETTERS_TOPIC": names("dead-letters"),
+        "RINGFENCE_GROUP": names("workers"),
+        "RINGFENCE_RULES": str(rules),
+        "RINGFENCE_PSEUDONYM_KEY": SECRET,
+        # The least that a broker takes: a killed worker's partitions are free again after it.
+        "RINGFENCE_SESSION_TIMEOUT": "6s",
+        **more,
+    }
+    settings = load_settings(variables)
+    others = {k: v for k, v in os.environ.items() if not k.startswith("RINGFENCE_")}
+    rule_set = read_rules(settings.rules, settings.timing)
+    yield Site(bus, settings, rule_set, {**others, "PYTHONPATH": ".", **variables})
