@@ -182,9 +182,7 @@ class Correlator:
             self._keep_within_cap(memory, event)
 
     def _is_closed(self, plan: Plan, anchor: Event) -> bool:
-        span = plan.rule.span
-        settled_us = anchor.start_us + span.forward_us + span.settle_us
-        return settled_us < self.watermarks.minimum_us
+        return plan.rule.closes_at(anchor.start_us) < self.watermarks.minimum_us
 
     def _touched(
         self, plan: Plan, parts: list[int], history: History, event: Event
@@ -237,9 +235,7 @@ class Correlator:
             content["truncated"] = True
         if case is None:
             case = self._cases[key] = _Case(plan, value, match.anchor, content, final=is_closed)
-            span = plan.rule.span
-            settled_us = match.anchor.start_us + span.forward_us + span.settle_us
-            heapq.heappush(self._closing, (settled_us, key))
+            heapq.heappush(self._closing, (plan.rule.closes_at(match.anchor.start_us), key))
         case.state, case.content, case.anchor = "raised", content, match.anchor
         case.open_steps = _open_steps(plan, match)
         self._rest(memory, key, case, _least_of_each_type(match))
@@ -304,7 +300,7 @@ class Correlator:
         settles_at_us = rule.settles_at(case.anchor.start_us)
         undecided: tuple[str, ...] = ()
         if not case.final:
-            behind = self.watermarks.behind(settles_at_us - rule.settles_after_us)
+            behind = self.watermarks.behind(rule.closes_at(case.anchor.start_us))
             still = [f"unless {part.name} comes" for part in rule.unless]
             undecided = (*case.open_steps, *still, *(f"feed {feed} is behind" for feed in behind))
         return Alert(

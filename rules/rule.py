@@ -141,10 +141,13 @@ class Rule:
         """How long after an event's start it may still be needed, in event time."""
         return self.span.reach_us + self.span.forward_us + self.span.settle_us
 
+    def closes_at(self, anchor_start_us: int) -> int:
+        """Return the moment that its own stage's watermarks must pass to close an anchor."""
+        return anchor_start_us + self.span.forward_us + self.span.settle_us
+
     def settles_at(self, anchor_start_us: int) -> int:
         """Return the moment that all watermarks must pass before an anchor's alert is final."""
-        own_us = self.span.forward_us + self.span.settle_us
-        return anchor_start_us + own_us + self.settles_after_us
+        return self.closes_at(anchor_start_us) + self.settles_after_us
 
     def band(self, score: int) -> Band:
         """Return the highest band that a score reaches."""

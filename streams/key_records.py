@@ -12,7 +12,7 @@ from rules.rule import By
 from rules.timing import Timing
 from rules.watermark import FeedClock, Partition
 from streams.logs import Log
-from streams.wire.json_text import DEPTH_LIMIT, FIELD_LIMIT, SIZE_LIMIT
+from streams.wire.json_text import is_plainly_within_limits
 from streams.wire.pseudonyms import Pseudonyms
 from streams.wire.records import FUTURE_LIMIT_US, Record, Refusal, decode_record
 
@@ -127,17 +127,14 @@ class KeyRecords:
 
         Whatever is not plainly so is left to be read whole.
         """
-        if len(raw) > SIZE_LIMIT or raw.count(b"{") + raw.count(b"[") > DEPTH_LIMIT:
-            return False
-        if raw.count(b":") > FIELD_LIMIT:
+        if not is_plainly_within_limits(raw):
             return False
         try:
             head = _decode_head(raw)
             time_us = parse_moment(head.time)
             recorded = head.recordedtime
             now_us = self._as_of_us if recorded is None else parse_moment(recorded)
-            raw.decode()
-        # The errors of msgspec, of moments and of UTF-8 are all ValueErrors.
+        # The errors of msgspec and of moments are all ValueErrors.
         except ValueError:
             return False
         spec = BY_WIRE_TYPE.get(head.type)

@@ -27,7 +27,7 @@ from rules.money import CURRENCIES, format_amount, parse_amount
 from rules.rule import RuleSet
 from rules.screen import Screen, looked_at
 from rules.timing import Timing
-from streams.wire.json_text import DEPTH_LIMIT, FIELD_LIMIT, SIZE_LIMIT
+from streams.wire.json_text import is_plainly_within_limits
 from streams.wire.records import AHEAD_LIMIT_US, FUTURE_LIMIT_US
 
 
@@ -80,10 +80,7 @@ class FirstLook:
 
     def dropped(self, raw: bytes, *, now_us: int, trust_recorded: bool) -> Dropped | None:
         """Return the record if it is in order and no rule needs it; None to have it read whole."""
-        # These bounds are wider than the contract's: what exceeds them may still be in order.
-        if len(raw) > SIZE_LIMIT or raw.count(b"{") + raw.count(b"[") > DEPTH_LIMIT:
-            return None
-        if raw.count(b":") > FIELD_LIMIT or not _is_utf8(raw):
+        if not is_plainly_within_limits(raw):
             return None
         try:
             record = self._decode(raw)
@@ -112,16 +109,6 @@ class FirstLook:
         if self._screen.keys(name, values):
             return None
         return Dropped(record.source, name, time_us, record.feed, record.partition, values)
-
-
-def _is_utf8(raw: bytes) -> bool:
-    if raw.isascii():
-        return True
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _Look:

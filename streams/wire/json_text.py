@@ -39,6 +39,26 @@ def check_bytes(raw: bytes) -> Mistake | None:
     return None
 
 
+def is_plainly_within_limits(raw: bytes) -> bool:
+    """Tell quickly that bytes are UTF-8 within the limits of size, depth and number of fields.
+
+    The bounds are wider than the contract's, so what they exclude may be in order all the same.
+    """
+    if len(raw) > SIZE_LIMIT or raw.count(b"{") + raw.count(b"[") > DEPTH_LIMIT:
+        return False
+    return raw.count(b":") <= FIELD_LIMIT and _is_utf8(raw)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    if raw.isascii():
+        return True
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def read_object(raw: bytes) -> dict[str, Any] | Mistake:
     """The one JSON object in the bytes, or the first mistake in the contract's order.
 

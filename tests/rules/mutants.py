@@ -209,8 +209,8 @@ MUTANTS = (
     ),
     Mutant(
         "engine.py",
-        "return settled_us < self.watermarks.minimum_us",
-        "return settled_us <= self.watermarks.minimum_us",
+        "return plan.rule.closes_at(anchor.start_us) < self.watermarks.minimum_us",
+        "return plan.rule.closes_at(anchor.start_us) <= self.watermarks.minimum_us",
         "an anchor is closed once settles_at has passed, not before",
     ),
     Mutant(
