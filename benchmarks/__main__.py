@@ -1,0 +1,69 @@
+"""`python -m benchmarks`: how fast the product is, beside a bare loop and beside others."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from benchmarks import machine, page
+from benchmarks.contest import compete
+from benchmarks.logs import Workload
+from benchmarks.program import Program
+from benchmarks.workload import Size
+
+_ROOT: Final = Path(__file__).parents[1]
+_PAGE: Final = _ROOT / "docs" / "performance.md"
+_FOLDER: Final = _ROOT / "build" / "benchmarks"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Events = Annotated[int, typer.Option(min=1000, help="How many events the workload has.")]
+Seed = Annotated[int, typer.Option(help="What the workload is made from.")]
+Folder = Annotated[Path, typer.Option(help="Where the logs are made, and kept.")]
+Out = Annotated[Path, typer.Option(help="The page whose part is replaced.")]
+Rounds = Annotated[int, typer.Option(min=1, help="How often each contender runs.")]
+
+
+@app.callback()
+def benchmarks() -> None:
+    """How fast ringfence is, on a log that is made from a seed."""
+
+
+@app.command()
+def replay(
+    *,
+    events: Events = 2_000_000,
+    rounds: Rounds = 3,
+    jobs: Annotated[int, typer.Option(min=2, help="For the run in several processes.")] = 2,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Race the product, a bare loop and others over the same log, whole processes, in turn."""
+    size = Size(events, seed=seed)
+    disciplines = Program(Workload(size, folder)).disciplines(jobs)
+    results = compete(disciplines, rounds, say)
+    tables = "\n".join(page.contest_tables(disciplines, results))
+    text = f"## Replay\n\n{_about(size, rounds)}\n\n{tables}"
+    page.put(out, "replay", text)
+    sys.stdout.write(text)
+
+
+def _about(size: Size, rounds: int) -> str:
+    return (
+        f"Workload A, seed {size.seed}: {size.events:,} events of {size.persons:,} people in "
+        f"{size.hours} h, {size.stranger_calls:,} answered video calls by strangers, "
+        f"{size.to_new_payees:,} transfers to new payees, {size.planted:,} planted pairs. The "
+        f"true matches are those of an independent brute force (`benchmarks/truth.py`); whoever "
+        f"finds others gets no figure. {rounds} rounds; medians. On {machine.described()}."
+    )
+
+
+def say(sentence: str) -> None:
+    """Tell on stderr how far it is."""
+    sys.stderr.write(sentence + "\n")
+
+
+if __name__ == "__main__":
+    app()
