@@ -6,10 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks import machine, page
+from benchmarks import instructions, machine, page, program, stages
 from benchmarks.contest import compete
+from benchmarks.growth import RULES, Growth
 from benchmarks.logs import Workload
-from benchmarks.program import Program
+from benchmarks.variants import variants, write_rules
 from benchmarks.workload import Size
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -42,11 +43,66 @@ def replay(
 ) -> None:
     """Race the product, a bare loop and others over the same log, whole processes, in turn."""
     size = Size(events, seed=seed)
-    disciplines = Program(Workload(size, folder)).disciplines(jobs)
+    disciplines = program.contest(Workload(size, folder), jobs)
     results = compete(disciplines, rounds, say)
     tables = "\n".join(page.contest_tables(disciplines, results))
     text = f"## Replay\n\n{_about(size, rounds)}\n\n{tables}"
     page.put(out, "replay", text)
+    sys.stdout.write(text)
+
+
+@app.command()
+def growth(
+    *,
+    events: Events = 2_000_000,
+    rounds: Rounds = 3,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Measure the time per event at a tenth, once and three times the events, and by rules."""
+    workload = Workload(Size(events, seed=seed), folder)
+    by_events = program.by_events(folder, seed, (events // 10, events, events * 3))
+    by_rules = program.by_rules(workload, RULES)
+    flood = program.flood(Workload(Size(events // 2, seed=seed), folder))
+    together = [*by_events, *by_rules, flood]
+    measured = list(zip(together, (r[0] for r in compete(together, rounds, say)), strict=True))
+    found = Growth(measured[: len(by_events)], measured[len(by_events) : -1], measured[-1])
+    plot = out.with_suffix(".svg")
+    plot.write_text(found.chart(RULES), encoding="utf-8")
+    text = f"## Growth\n\n{_about_growth(seed, rounds)}\n\n{found.text(plot)}"
+    page.put(out, "growth", text)
+    sys.stdout.write(text)
+
+
+def _about_growth(seed: int, rounds: int) -> str:
+    return (
+        f"Workload A, seed {seed}, at different sizes; JSON lines, whole processes, start-up "
+        f"included. {rounds} rounds; medians. On {machine.described()}."
+    )
+
+
+@app.command()
+def profile(
+    *,
+    events: Events = 2_000_000,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Show where a replay's time goes, and how many instructions a line takes."""
+    workload = Workload(Size(events, seed=seed), folder)
+    rules = folder / "rules-1"
+    write_rules(rules, variants(1))
+    about = (
+        f"One rule, {events:,} events of workload A, JSON lines; start-up included. The stack is "
+        "looked at every millisecond of processor time; a sample counts for the innermost "
+        f"function of the project. On {machine.described()}."
+    )
+    text = f"## Where the time goes\n\n{about}\n\n{stages.profile(workload.jsonl(), rules)}"
+    if instructions.is_countable():
+        text += f"\nOne more line takes {instructions.per_line():,.0f} instructions (valgrind).\n"
+    page.put(out, "profile", text)
     sys.stdout.write(text)
 
 

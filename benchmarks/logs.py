@@ -12,7 +12,7 @@ import duckdb
 import zstandard
 
 from benchmarks.truth import Limits, true_matches
-from benchmarks.workload import Size, lines
+from benchmarks.workload import Size, flood, lines
 
 # Every field of `data` that workload A can hold, in the contract's types.
 _DATA: Final = {
@@ -55,6 +55,10 @@ class Workload:
         """Return the log as JSON lines."""
         return self._made(".jsonl", lambda path: _write(path, lines(self.size)))
 
+    def flood(self) -> Path:
+        """Return a log as long that is all about one person."""
+        return self._made(".flood.jsonl", lambda path: _write(path, flood(self.size)))
+
     def zstd(self) -> Path:
         """Return the log as JSON lines, packed with zstd."""
         return self._made(".jsonl.zst", lambda path: _pack(self.jsonl(), path))
@@ -67,16 +71,14 @@ class Workload:
         """Return a log of the first lines only."""
         return self._made(f".first-{count}.jsonl", lambda path: _cut(self.jsonl(), path, count))
 
-    def truth(
-        self, chosen: Sequence[Limits], *, first: int | None = None
-    ) -> Mapping[str, list[str]]:
-        """Return the true matches of each variant; kept as JSON beside the log.
+    def truth(self, log: Path, chosen: Sequence[Limits]) -> Mapping[str, list[str]]:
+        """Return the true matches of each variant in one of these logs, one of JSON lines.
 
-        `first` takes the first lines only.
+        They are kept as JSON beside it.
         """
-        log, part = (self.jsonl(), "") if first is None else (self.first(first), f"-first-{first}")
         asked = sha256(repr(chosen).encode()).hexdigest()[:8]
-        path = self._made(f".truth-{asked}{part}.json", lambda to: _judge(log, to, chosen))
+        suffix = f"{log.name.removeprefix(self.size.name)}.truth-{asked}.json"
+        path = self._made(suffix, lambda to: _judge(log, to, chosen))
         found: Mapping[str, list[str]] = json.loads(path.read_text())
         return found
 

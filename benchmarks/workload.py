@@ -113,6 +113,19 @@ def lines(size: Size) -> Iterator[bytes]:
             yield writer.line(index, plan.kinds[index], plan.times_ms[index], planted)
 
 
+def flood(size: Size) -> Iterator[bytes]:
+    """Yield records that are all of one person, and nearly all of use to the rule.
+
+    They are answered video calls by strangers, and one in a thousand a transfer that can match.
+    """
+    rng = random.Random(size.seed)
+    writer = _Writer(size, rng)
+    step_ms = size.hours * 3_600_000 / size.events
+    for index in range(size.events):
+        kind = _LARGE_TO_NEW if index % 1000 == 999 else _STRANGER_CALL  # noqa: PLR2004
+        yield writer.line(index, kind, int(index * step_ms), _Planted(1))
+
+
 def _plan(size: Size, rng: random.Random) -> _Plan:
     span_ms = size.hours * 3_600_000
     times_ms = sorted(int(rng.random() * span_ms) for _ in range(size.events))

@@ -10,7 +10,7 @@ from benchmarks.contest import Discipline, Result, compete
 from benchmarks.field import Entry
 from benchmarks.logs import Workload
 from benchmarks.page import contest_tables, put
-from benchmarks.program import Program
+from benchmarks.program import contest
 from benchmarks.truth import Limits, true_matches
 from benchmarks.variants import variants
 from benchmarks.workload import Size
@@ -20,7 +20,7 @@ SIZE = Size(20_000, seed=5)
 
 @pytest.fixture(scope="module")
 def disciplines(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Discipline]:
-    return Program(Workload(SIZE, tmp_path_factory.mktemp("logs"))).disciplines(2)
+    return contest(Workload(SIZE, tmp_path_factory.mktemp("logs")), 2)
 
 
 @pytest.fixture(scope="module")
