@@ -1,8 +1,9 @@
 """Both stages of a rule set: rules on outside events, and rules on the alerts of those."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from rules.alert import Alert
 from rules.engine import MAX_HISTORY, Correlator
@@ -79,7 +80,7 @@ class Claims:
         wanted = () if event.gone else self._screen.keys("alert", event.fields)
         named = event.keys()
         keys = tuple(key_of(by, named[by]) for by in wanted if by in named)
-        gone = replace(event, gone=True)
+        gone = msgspec.structs.replace(event, gone=True)
         for key in self._keys.pop(alert.alert_id, ()):
             if key not in keys:
                 yield Fact(key, gone)
