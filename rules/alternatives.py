@@ -9,9 +9,10 @@ asked before what parts them, so that a hundred rules cost about as much as one.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from rules.condition import (
+    Arithmetic,
     Call,
     Compare,
     Constant,
@@ -20,6 +21,7 @@ from rules.condition import (
     Junction,
     Parameter,
     Thresholds,
+    Unknown,
     walk,
 )
 from rules.events import Kind
@@ -31,7 +33,8 @@ Shape = tuple[Any, ...]
 Alternative = Mapping[Shape, Expression]
 """What must not be known to be false, all of it."""
 
-_WEAKEST: Mapping[str, Callable[[Iterable[Any]], Any]] = {
+_STEPS: Final[Mapping[type, int]] = {Call: 10, Unknown: 2, Arithmetic: 10}
+_WEAKEST: Final[Mapping[str, Callable[[Iterable[Any]], Any]]] = {
     ">=": min,
     ">": min,
     "<=": max,
@@ -165,6 +168,4 @@ def _without(alternative: Alternative, shape: Shape) -> Alternative:
 
 def _cost(node: Expression) -> int:
     """Return roughly what it takes to judge an expression: money and functions come last."""
-    return sum(
-        10 if isinstance(part, Call) or part.kind is Kind.MONEY else 1 for part in walk(node)
-    )
+    return sum(_STEPS.get(type(part), 1) + 10 * (part.kind is Kind.MONEY) for part in walk(node))

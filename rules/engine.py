@@ -33,7 +33,7 @@ from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.history import FirstRows, History
 from rules.matching import Match, Plan, make_plan
 from rules.rule import RuleSet
-from rules.watermark import Partition, Watermarks
+from rules.watermark import END_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
 
@@ -138,6 +138,14 @@ class Correlator:
                 self._close()
                 self._forget()
         return list(self._write(revision)) if self._changed else []
+
+    @property
+    def next_due_us(self) -> int:
+        """The moment that the least watermark must pass before a mark can cause an alert record.
+
+        Until then marks can be left out, if the next fact is preceded by the latest of each.
+        """
+        return self._closing[0][0] if self._closing else END_US
 
     def oldest_revision(self) -> int | None:
         """Return the step at or before which every event still remembered was first observed.

@@ -6,10 +6,11 @@ event has is not known yet, so both count as undetermined here, also under `is N
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from rules.alternatives import Alternative, alternative_of, factored, weakest
 from rules.condition import (
+    Access,
     Aggregate,
     Among,
     Compare,
@@ -80,7 +81,14 @@ def _determined(field: Field) -> bool:
 
 
 class ScreenEmitter(Emitter):
-    """Emits what the fixed fields decide; everything else is undetermined."""
+    """Emits what the fixed fields decide; everything else is undetermined.
+
+    `known` are the fields that are never unknown.
+    """
+
+    def __init__(self, access: Access, known: Collection[str] = ()) -> None:
+        super().__init__(access)
+        self._known = known
 
     def emit(self, node: Expression) -> str:
         """Return the source of an expression's value; None where fixed fields do not decide."""
@@ -110,6 +118,8 @@ class ScreenEmitter(Emitter):
         return f"({self.emit(node)} is not False)"
 
     def _unless_known(self, field: Field, test: str) -> str:
+        if field.name in self._known:
+            return f"{self.emit(field)} {test}"
         name = self._temporary()
         return f"(({name} := {self.emit(field)}) is None or {name} {test})"
 

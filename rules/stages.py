@@ -47,6 +47,17 @@ class Engine:
         passed.append(Mark(*_FIRST, self._passed_on(self.first.watermarks.minimum_us)))
         return raised + self.second.observe(passed, revision)
 
+    @property
+    def next_due_us(self) -> int:
+        """The moment that the least watermark must pass before a mark can cause an alert record.
+
+        See `rules.engine.Correlator.next_due_us`; here for both stages together.
+        """
+        second_us = self.second.next_due_us
+        if second_us != END_US:
+            second_us += max((r.settles_after_us for r in self._second.rules), default=0)
+        return min(self.first.next_due_us, second_us)
+
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.
 

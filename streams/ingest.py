@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rules.events import Value
+from rules.authoring.people import Side
 from rules.fact import Event, Fact, Identity, key_of, make_event
 from rules.rule import RuleSet
 from rules.screen import Screen
@@ -20,21 +20,26 @@ Read = Record | Refusal | Dropped
 class Taken:
     """What one record came to: facts to append, or a refusal to put on record, or neither.
 
-    `late` tells that its time was below its partition's watermark. `values` is what conditions
-    see of it, if it is an event in order.
+    `late` tells that its time was below its partition's watermark.
     """
 
     facts: tuple[Fact, ...] = ()
     refusal: Refusal | None = None
     late: bool = False
-    values: Mapping[str, Value] | None = None
 
 
 class Ingest:
     """Checks, pseudonymises and screens records; the feed's clock is the caller's."""
 
-    def __init__(self, rule_set: RuleSet, timing: Timing, pseudonyms: Pseudonyms) -> None:
-        self._first_look = FirstLook(rule_set, timing)
+    def __init__(
+        self,
+        rule_set: RuleSet,
+        timing: Timing,
+        pseudonyms: Pseudonyms,
+        sides: Mapping[str, Side] | None = None,
+    ) -> None:
+        """Prepare for a rule set; `sides` take note of the people that the first look meets."""
+        self.first_look = FirstLook(rule_set, timing, sides)
         self._screen = Screen(rule_set)
         self._timing = timing
         self._pseudonyms = pseudonyms
@@ -56,9 +61,15 @@ class Ingest:
 
         A recorded log's own `recordedtime` stands in for the clock if `trust_recorded`.
         """
+        dropped = self.first_look.dropped(raw, now_us=now_us, trust_recorded=trust_recorded)
+        return dropped or self.read_whole(raw, now_us=now_us, trust_recorded=trust_recorded)
+
+    def read_whole(
+        self, raw: bytes, *, now_us: int, trust_recorded: bool = False
+    ) -> Record | Refusal:
+        """Return the checked record or why it is refused, whether a rule needs it or not."""
         try:
-            dropped = self._first_look.dropped(raw, now_us=now_us, trust_recorded=trust_recorded)
-            return dropped or decode_record(
+            return decode_record(
                 raw, settle_us=self._timing.settle, now_us=now_us, trust_recorded=trust_recorded
             )
         # One record must not stop the stream, whatever bug it meets; it is named in the open.
@@ -79,9 +90,9 @@ class Ingest:
         late = clock.is_late(read.time_us)
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
-            return Taken(late=late, values=read.values)
+            return Taken(late=late)
         event = self._event(self._pseudonyms.apply(read), late=late)
-        return Taken(self._facts(event), late=late, values=event.fields)
+        return Taken(self._facts(event), late=late)
 
     def _event(self, record: Record, *, late: bool) -> Event:
         return make_event(

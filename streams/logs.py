@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from streams.failures import OutsideFailure
 
@@ -20,6 +20,12 @@ _CHUNK: Final = 1 << 17
 STDIN: Final = "-"
 
 
+class Stream(Protocol):
+    """What a log is read from."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+
 @dataclass(frozen=True)
 class Log:
     """An open log: its name as given, its lines, and how many bytes of it have been read.
@@ -29,10 +35,34 @@ class Log:
     """
 
     name: str
-    stream: BinaryIO
+    stream: Stream
     size: int | None
     position: Callable[[], int]
     faults: tuple[type[Exception], ...] = (OSError, EOFError)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield whole lines, each with its end, many at a time.
+
+        Raises:
+            OutsideFailure: the file breaks off or is not compressed as its name says.
+        """
+        # What has been read of a line without its end; in pieces, for lines can be very long.
+        held: list[bytes] = []
+        try:
+            mark = _BOM
+            while block := self.stream.read1(_CHUNK):
+                whole = block.rfind(b"\n") + 1
+                if whole:
+                    yield b"".join((*held, block[:whole])).removeprefix(mark)
+                    held.clear()
+                    mark = b""
+                held.append(block[whole:])
+            if any(held):
+                yield b"".join((*held, b"\n")).removeprefix(mark)
+        except self.faults as error:
+            raise OutsideFailure(
+                f'log "{self.name}" cannot be read to its end: {error}'
+            ) from error
 
     def lines(self) -> Iterator[bytes]:
         """Yield each line without its end; empty ones too, so that line numbers are true.
@@ -40,16 +70,9 @@ class Log:
         Raises:
             OutsideFailure: the file breaks off or is not compressed as its name says.
         """
-        first = True
-        try:
-            for line in self.stream:
-                text = line.rstrip(b"\r\n")
-                yield text.removeprefix(_BOM) if first else text
-                first = False
-        except self.faults as error:
-            raise OutsideFailure(
-                f'log "{self.name}" cannot be read to its end: {error}'
-            ) from error
+        for chunk in self.chunks():
+            for line in chunk.removesuffix(b"\n").split(b"\n"):
+                yield line.removesuffix(b"\r")
 
 
 @contextmanager
@@ -60,7 +83,7 @@ def open_log(name: str) -> Iterator[Log]:
         OutsideFailure: there is no such file, or it cannot be read.
     """
     if name == STDIN:
-        yield Log(name, sys.stdin.buffer, None, lambda: 0)
+        yield Log(name, cast("io.BufferedReader", sys.stdin.buffer), None, lambda: 0)
         return
     path = Path(name)
     try:
@@ -72,7 +95,7 @@ def open_log(name: str) -> Iterator[Log]:
         yield _decompressed(name, raw, path.stat().st_size)
 
 
-def _decompressed(name: str, raw: BinaryIO, size: int) -> Log:
+def _decompressed(name: str, raw: io.BufferedReader, size: int) -> Log:
     if name.endswith(".gz"):
         stream = gzip.GzipFile(fileobj=raw, mode="rb")
         return Log(

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from rules.alert import Alert, encode_alert
+from rules.authoring.people import People
 from rules.moment import parse_moment
 from rules.watermark import Partition
 from streams.clock import now_us
@@ -19,10 +21,11 @@ from streams.failures import SettingsError
 from streams.files import output
 from streams.ingest import Ingest
 from streams.logs import Log, open_log
-from streams.replay import Replay, Summary
+from streams.replay import Replay
+from streams.summary import Summary
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
-from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
+from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms, comparable
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ def run_replay(request: ReplayRequest) -> int:
     )
     as_of_us = _moment(request.as_of)
     rule_set = read_rules(settings.rules, settings.timing, settings.params)
-    ingest = Ingest(rule_set, settings.timing, pseudonyms_of(settings))
+    people = People(partial(comparable, "person"))
+    ingest = Ingest(rule_set, settings.timing, pseudonyms_of(settings), people.sides)
     feeds = _feeds(request.feeds)
-    replay = Replay(rule_set, ingest, settings.lateness_us, as_of_us=as_of_us, feeds=feeds)
+    replay = Replay(
+        rule_set, ingest, people, settings.lateness_us, as_of_us=as_of_us, feeds=feeds
+    )
     begun = time.perf_counter()
     with ExitStack() as stack:
         logs = [stack.enter_context(open_log(name)) for name in request.logs]

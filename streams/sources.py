@@ -1,0 +1,166 @@
+"""A log while it is replayed: where its next line stands, and who may be passed over."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from rules.watermark import NEVER_US, Partition
+from streams.ingest import Ingest
+from streams.logs import Log
+from streams.reaches import Reach
+from streams.wire.first_look import EPOCH, Batch, to_us
+from streams.wire.records import Record, Refusal
+
+_LONGEST_HEAD: Final = 10_000
+
+Key = str | tuple[str, int | None]
+"""What tells a log's records apart by partition: a `source`, or a `feed` and a `partition`."""
+
+
+class Source:
+    """One log while it is replayed: its next line, and the event time at which that stands.
+
+    Attributes:
+        place: Where the log stands on the command line, from 0.
+        time_us: The time of the next line; of one without, that of the last line that had one.
+        number: The next line's number in the log, from 0.
+        decoded: How many lines have been decoded, by class.
+        late: How many of the records passed over were late.
+    """
+
+    def __init__(self, place: int, log: Log, ingest: Ingest, as_of_us: int) -> None:
+        self.place = place
+        self.log = log
+        self.time_us = NEVER_US
+        self.number = 0
+        self.decoded: Counter[type] = Counter()
+        self.late = 0
+        self._ingest = ingest
+        self._as_of_us = as_of_us
+        self._chunks = log.chunks()
+        self._ahead: deque[Batch] = deque()
+        self._batch = Batch((), lambda _at: b"")
+        self._at = 0
+        self._read: Record | Refusal | None = None
+        self._reaches: dict[Key, Reach] = {}
+
+    def head(self) -> list[Record]:
+        """Return the heartbeats that the log begins with; they are replayed all the same."""
+        beats: list[Record] = []
+        for line in islice(self._look_ahead(), _LONGEST_HEAD):
+            read = self._ingest.read(line, now_us=self._as_of_us, trust_recorded=True)
+            if isinstance(read, Record) and read.type == "heartbeat":
+                beats.append(read)
+            elif line.strip():
+                break
+        return beats
+
+    def _look_ahead(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            batch = self._ingest.first_look.batch(chunk)
+            self._ahead.append(batch)
+            for at in range(len(batch.records)):
+                yield batch.line(at)
+
+    def is_at_end(self) -> bool:
+        """Tell whether there is no next line; the next batch is read where it is needed."""
+        while self._at == len(self._batch.records):
+            if not self._ahead:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    return True
+                self._ahead.append(self._ingest.first_look.batch(chunk))
+            self._batch, self._at = self._ahead.popleft(), 0
+            self.decoded.update(map(type, self._batch.records))
+        return False
+
+    def is_at_batch_end(self) -> bool:
+        """Tell whether the next line is in another batch, if there is one."""
+        return self._at == len(self._batch.records)
+
+    @property
+    def record(self) -> Any:  # noqa: ANN401 - a Struct made for these rules
+        """The next line as first looked at; None if it was not plainly in order."""
+        return self._batch.records[self._at]
+
+    @property
+    def line(self) -> bytes:
+        """The next line as it came."""
+        return self._batch.line(self._at)
+
+    def read(self) -> Record | Refusal:
+        """Return the next line, read whole."""
+        if self._read is None:
+            self._read = self._ingest.read_whole(
+                self.line, now_us=self._as_of_us, trust_recorded=True
+            )
+        return self._read
+
+    def note_time(self) -> None:
+        """Note the time at which the next line stands, if it has one."""
+        if self.is_at_end():
+            return
+        if self.record is not None:
+            self.time_us = to_us(self.record.time)
+        elif self.line.strip():
+            read = self.read()
+            self.time_us = self.time_us if read.time_us is None else read.time_us
+
+    def skip(self) -> None:
+        """Go on to the line after the next."""
+        self._at += 1
+        self.number += 1
+        self._read = None
+
+    def partition_of(self, read: Record | Refusal) -> Partition:
+        """Return the feed partition that a record of this log comes from."""
+        if read.feed is not None:
+            return (read.feed, read.partition or 0)
+        return (f"{read.source} in log {self.place + 1}", read.partition or 0)
+
+    def know(self, reach: Reach) -> None:
+        """Let records like the next line be passed over as far as a reach allows."""
+        record = self.record
+        if record.feed is not None:
+            self._reaches[record.feed, record.partition] = reach
+        elif record.partition is None:
+            self._reaches[record.source] = reach
+
+    def pass_over(self, until: datetime | None) -> int:
+        """Pass over records that no rule needs; return how many there were.
+
+        Stops at the end of the batch, before a record that is to be read whole, and before one
+        that is dated after `until`.
+        """
+        looks, reaches = self._ingest.first_look.looks, self._reaches
+        late, begun, at = 0, self._at, self._at
+        for r in islice(self._batch.records, begun, None):
+            if r is None:
+                break
+            t = r.time
+            if r.feed is not None:
+                reach = reaches.get((r.feed, r.partition))
+            else:
+                reach = reaches.get(r.source) if r.partition is None else None
+            if reach is None or t > reach.ceiling or (until is not None and t > until):
+                break
+            n = r.recordedtime
+            if n is not reach.recorded and (
+                n is None or reach.recorded is None or n < reach.recorded
+            ):
+                break
+            if looks[r.__class__](r.data, t, reach.earliest):
+                break
+            if t > reach.top:
+                reach.top = t
+            elif t < reach.safe:
+                if t < EPOCH:
+                    break
+                late += t < reach.top - reach.lateness
+            at += 1
+        self._at = at
+        self.number += at - begun
+        self.late += late
+        return at - begun
