@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from streams.failures import OutsideFailure
+from streams.parquet.log import Lines, ParquetLog, is_parquet
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -92,6 +93,9 @@ def open_log(name: str) -> Iterator[Log]:
         reason = (error.strerror or "unknown reason").lower()
         raise OutsideFailure(f'log "{name}" cannot be read: {reason}') from error
     with raw:
+        if is_parquet(name):
+            yield _columnar(name, path)
+            return
         yield _decompressed(name, raw, path.stat().st_size)
 
 
@@ -109,6 +113,18 @@ def _decompressed(name: str, raw: io.BufferedReader, size: int) -> Log:
         faults = (OSError, EOFError, zstandard.ZstdError)
         return Log(name, io.BufferedReader(unpacked), size, raw.tell, faults)
     return Log(name, raw, size, raw.tell)
+
+
+def _columnar(name: str, path: Path) -> Log:
+    log = ParquetLog(path)
+    lines, size = Lines(log), path.stat().st_size
+    return Log(
+        name,
+        io.BufferedReader(lines),
+        size,
+        lambda: size * lines.read_rows // max(log.rows, 1),
+        log.faults,
+    )
 
 
 class _Frame(Protocol):

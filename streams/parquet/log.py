@@ -12,7 +12,6 @@ from rules.events import EVENTS, FieldSpec, Kind
 from streams.failures import OutsideFailure
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
     from typing_extensions import Buffer
 
 _ENVELOPE: Final = (
@@ -118,7 +117,7 @@ class ParquetLog:
         """Yield each row as the JSON of one record, in the file's order."""
         picked = ", ".join(column.as_json for column in self.columns)
         assemble = Assembly(self.columns)
-        for row in self.query(f"SELECT {picked} FROM {self.source}"):  # noqa: S608 - our columns
+        for row in self.query(f"SELECT {picked} FROM {self.source}"):
             yield assemble(row)
 
     def _columns(self) -> tuple[Column, ...]:
@@ -195,13 +194,10 @@ class Lines(io.RawIOBase):
         return len(text)
 
 
-def _fields() -> dict[str, FieldSpec]:
-    return {
-        field.name: field
-        for spec in EVENTS.values()
-        for field in spec.fields.values()
-        if not field.derived
-    }
+def _fields() -> dict[str, FieldSpec | None]:
+    own = (field for spec in EVENTS.values() for field in spec.fields.values())
+    # The own id that may stand in `event_id` is no field.
+    return {"event_id": None} | {field.name: field for field in own if not field.derived}
 
 
 def _quoted(text: str) -> str:
