@@ -10,6 +10,7 @@ from rules.screen import Screen
 from rules.timing import Timing
 from rules.watermark import FeedClock
 from streams.wire.first_look import Dropped, FirstLook
+from streams.wire.plain import plain_record
 from streams.wire.pseudonyms import Pseudonyms
 from streams.wire.records import Record, Refusal, decode_record
 
@@ -69,8 +70,11 @@ class Ingest:
     ) -> Record | Refusal:
         """Return the checked record or why it is refused, whether a rule needs it or not."""
         try:
-            return decode_record(
-                raw, settle_us=self._timing.settle, now_us=now_us, trust_recorded=trust_recorded
+            settle_us = self._timing.settle
+            return plain_record(
+                raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
+            ) or decode_record(
+                raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             )
         # One record must not stop the stream, whatever bug it meets; it is named in the open.
         except Exception as error:  # noqa: BLE001 - see above
@@ -91,7 +95,7 @@ class Ingest:
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
             return Taken(late=late)
-        event = self._event(self._pseudonyms.apply(read), late=late)
+        event = self._event(read, late=late)
         return Taken(self._facts(event), late=late)
 
     def _event(self, record: Record, *, late: bool) -> Event:
@@ -100,7 +104,7 @@ class Ingest:
             record_id=record.record_id,
             sequence=record.sequence,
             time_us=record.time_us,
-            data=record.data,
+            data=self._pseudonyms.apply(record.type, record.data),
             late=late,
             timing=self._timing,
         )
