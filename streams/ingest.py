@@ -1,9 +1,10 @@
 """From a record as it came to the facts that are worth keeping, the same for bus and replay."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from rules.authoring.people import Side
+from rules.authoring.people import People
+from rules.events import KEYS
 from rules.fact import Event, Fact, Identity, key_of, make_event
 from rules.rule import RuleSet
 from rules.screen import Screen
@@ -11,7 +12,7 @@ from rules.timing import Timing
 from rules.watermark import FeedClock
 from streams.wire.first_look import Dropped, FirstLook
 from streams.wire.plain import plain_record
-from streams.wire.pseudonyms import Pseudonyms
+from streams.wire.pseudonyms import Pseudonyms, comparable
 from streams.wire.records import Record, Refusal, decode_record
 
 Read = Record | Refusal | Dropped
@@ -30,17 +31,14 @@ class Taken:
 
 
 class Ingest:
-    """Checks, pseudonymises and screens records; the feed's clock is the caller's."""
+    """Checks, pseudonymises and screens records; the feed's clock is the caller's.
 
-    def __init__(
-        self,
-        rule_set: RuleSet,
-        timing: Timing,
-        pseudonyms: Pseudonyms,
-        sides: Mapping[str, Side] | None = None,
-    ) -> None:
-        """Prepare for a rule set; `sides` take note of the people that the first look meets."""
-        self.first_look = FirstLook(rule_set, timing, sides)
+    `people` are those that records in order were about so far.
+    """
+
+    def __init__(self, rule_set: RuleSet, timing: Timing, pseudonyms: Pseudonyms) -> None:
+        self.people = People(partial(comparable, "person"))
+        self.first_look = FirstLook(rule_set, timing, self.people.sides)
         self._screen = Screen(rule_set)
         self._timing = timing
         self._pseudonyms = pseudonyms
@@ -53,7 +51,9 @@ class Ingest:
             clock: the clock of the partition that brought it.
             now_us: ingest's clock, by which records of the future are refused.
         """
-        return self.admit(self.read(raw, now_us=now_us), clock)
+        taken = self.admit(self.read(raw, now_us=now_us), clock)
+        self.people.thin()
+        return taken
 
     def read(self, raw: bytes, *, now_us: int, trust_recorded: bool = False) -> Read:
         """Return the checked record, or why it is refused, or that no rule needs it.
@@ -95,6 +95,10 @@ class Ingest:
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
             return Taken(late=late)
+        # Before pseudonyms, a person is told by the text that both sides have to agree on.
+        person = read.data.get("person")
+        if person is not None and read.spec.side != "everyone":
+            self.people.note(read.spec.side, str(person))
         event = self._event(read, late=late)
         return Taken(self._facts(event), late=late)
 
@@ -110,9 +114,8 @@ class Ingest:
         )
 
     def _facts(self, event: Event) -> tuple[Fact, ...]:
-        named = event.keys()
         return tuple(
-            Fact(key_of(by, named[by]), event)
+            Fact(key_of(by, str(value)), event)
             for by in self._screen.keys(event.identity.type, event.fields)
-            if by in named
+            if (value := event.data.get(KEYS[by])) is not None
         )

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _BOM: Final = b"\xef\xbb\xbf"
-_CHUNK: Final = 1 << 17
+_CHUNK: Final = 1 << 16
 STDIN: Final = "-"
 
 
 class Stream(Protocol):
     """What a log is read from."""
 
-    def read1(self, size: int, /) -> bytes: ...
+    def read1(self, size: int, /) -> bytes:
+        """Return what is there, at most `size` bytes; nothing at the end."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,14 @@ class Reach:
             return None
         return Mark(*self.partition, self.clock.watermark_us)
 
+    def has_room_for(self, record: Any) -> bool:  # noqa: ANN401 - as first looked at
+        """Tell whether a record that has been read whole leaves all moments but `top` in place."""
+        if not self.is_known or record.time > self.ceiling:
+            return False
+        if record.time > self.top:
+            self.top = self._noted = record.time
+        return True
+
     def follow(self, record: Any, as_of_us: int) -> None:  # noqa: ANN401 - as first looked at
         """Take the clock as it stands after a record that has been read whole.
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from rules.alert import Alert
 from rules.authoring.blindness import Sightings
-from rules.authoring.people import People
 from rules.events import EVENTS
 from rules.fact import Fact, Mark
 from rules.moment import LATEST_US
@@ -37,7 +36,6 @@ class Replay:
         self,
         rule_set: RuleSet,
         ingest: Ingest,
-        people: People,
         lateness_us: Callable[[str], int],
         *,
         as_of_us: int,
@@ -47,8 +45,7 @@ class Replay:
 
         Args:
             rule_set: the rules.
-            ingest: checks and screens with the same rules, and tells `people` whom it passes over.
-            people: those who have been met so far.
+            ingest: checks and screens with the same rules.
             lateness_us: how far a feed's watermark stays behind, in microseconds, by name.
             as_of_us: the moment after which a record without `recordedtime` is of the future.
             feeds: partitions that are there from the beginning, besides those that logs declare.
@@ -62,7 +59,6 @@ class Replay:
         self._reaches: dict[Partition, Reach] = {}
         self._due_us = END_US
         self._sightings = Sightings(rule_set)
-        self._people = people
         self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
 
@@ -110,7 +106,7 @@ class Replay:
             self.summary.lines += passed
             self.summary.records += passed
             if source.is_at_batch_end():
-                self._people.thin()
+                self._ingest.people.thin()
                 continue
             source.note_time()
             if bound is not None and (source.time_us, source.place) > bound:
@@ -121,7 +117,7 @@ class Replay:
     def _step(self, source: Source) -> None:
         """Read the next line whole and let the engine observe what it comes to."""
         self.summary.lines += 1
-        if not source.line.strip():
+        if source.record is None and not source.line.strip():
             self.summary.empty += 1
             source.skip()
             return
@@ -144,7 +140,6 @@ class Replay:
 
     def _refuse(self, source: Source, refusal: Refusal) -> None:
         self.summary.refused[refusal.reason] += 1
-        source.decoded[type(source.record)] -= 1
         letter = dead_letter(source.line, refusal, source.log.name, 0, source.number)
         self._on_dead_letter(encode_dead_letter(letter))
 
@@ -152,16 +147,23 @@ class Replay:
         before_us = reach.clock.watermark_us
         taken = self._ingest.admit(read, reach.clock)
         if isinstance(read, Record):
-            self._note(source, read, taken)
-        if source.record is None:
-            reach.rest()
-        else:
-            reach.follow(source.record, self._as_of_us)
-            source.know(reach)
-        reach.look_ahead(self._due_us, self._ingest.first_look.settle)
+            self._note(read, taken)
+        self._follow(source, read, reach)
         if reach.clock.watermark_us == before_us:
             return list(taken.facts)
         return [*taken.facts, Mark(*reach.partition, reach.clock.watermark_us)]
+
+    def _follow(self, source: Source, read: Record | Refusal, reach: Reach) -> None:
+        """Let records like this one be passed over as far as its partition has now come."""
+        record = source.record
+        if record is not None:
+            source.know(reach)
+            if read.type != "heartbeat" and reach.has_room_for(record):
+                return
+            reach.follow(record, self._as_of_us)
+        else:
+            reach.rest()
+        reach.look_ahead(self._due_us, self._ingest.first_look.settle)
 
     def _reach(self, partition: Partition) -> Reach:
         reach = self._reaches.get(partition)
@@ -172,17 +174,12 @@ class Replay:
             self._reaches[partition] = reach
         return reach
 
-    def _note(self, source: Source, record: Record, taken: Taken) -> None:
+    def _note(self, record: Record, taken: Taken) -> None:
         self.summary.late += taken.late
         self.summary.facts += len(taken.facts)
-        if source.record is None:
-            self._seen[record.type] += 1
+        self._seen[record.type] += 1
         for fact in taken.facts[:1]:
             self._sightings.note(record.type, fact.event.fields)
-        # Before pseudonyms, a person is told by the text that both sides have to agree on.
-        person, side = record.data.get("person"), record.spec.side
-        if person is not None and side != "everyone":
-            self._people.note(side, str(person))
 
     def _emit(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
@@ -195,9 +192,8 @@ class Replay:
         self.summary.late += sum(source.late for source in sources)
         self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
-        self.summary.people = self._people.counts()
-        for source in sources:
-            self._seen.update(self._ingest.first_look.by_type(source.decoded))
+        self.summary.people = self._ingest.people.counts()
+        self._seen.update(self._ingest.first_look.dropped_by_type())
         self._sightings.seen = {event: self._seen[event] for event in EVENTS}
         blindness = self._sightings.sentences() if self.summary.records else []
         self.summary.blindness = tuple(blindness)

@@ -1,6 +1,6 @@
 """A log while it is replayed: where its next line stands, and who may be passed over."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
@@ -26,7 +26,6 @@ class Source:
         place: Where the log stands on the command line, from 0.
         time_us: The time of the next line; of one without, that of the last line that had one.
         number: The next line's number in the log, from 0.
-        decoded: How many lines have been decoded, by class.
         late: How many of the records passed over were late.
     """
 
@@ -35,7 +34,6 @@ class Source:
         self.log = log
         self.time_us = NEVER_US
         self.number = 0
-        self.decoded: Counter[type] = Counter()
         self.late = 0
         self._ingest = ingest
         self._as_of_us = as_of_us
@@ -73,7 +71,6 @@ class Source:
                     return True
                 self._ahead.append(self._ingest.first_look.batch(chunk))
             self._batch, self._at = self._ahead.popleft(), 0
-            self.decoded.update(map(type, self._batch.records))
         return False
 
     def is_at_batch_end(self) -> bool:
@@ -151,14 +148,14 @@ class Source:
                 n is None or reach.recorded is None or n < reach.recorded
             ):
                 break
-            if looks[r.__class__](r.data, t, reach.earliest):
-                break
-            if t > reach.top:
-                reach.top = t
-            elif t < reach.safe:
-                if t < EPOCH:
+            if t <= reach.top and t < reach.safe:
+                if t < EPOCH or looks[r.__class__](r.data, t, reach.earliest):
                     break
                 late += t < reach.top - reach.lateness
+            elif looks[r.__class__](r.data, t, reach.earliest):
+                break
+            elif t > reach.top:
+                reach.top = t
             at += 1
         self._at = at
         self.number += at - begun

@@ -46,7 +46,7 @@ class People:
     `comparable` gives the text that all writings of one person have in common.
     """
 
-    def __init__(self, comparable: Callable[[str], str], most: int = 32_768) -> None:
+    def __init__(self, comparable: Callable[[str], str], most: int = 8_192) -> None:
         self._comparable = comparable
         self.sides = {"calls": Side(most), "bank": Side(most)}
 

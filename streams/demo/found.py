@@ -11,8 +11,9 @@ from rules.rule import RuleSet
 from streams.clock import now_us
 from streams.ingest import Ingest
 from streams.logs import Log
-from streams.replay import Replay, Summary
+from streams.replay import Replay
 from streams.settings import Settings
+from streams.summary import Summary
 from streams.wire.pseudonyms import Pseudonyms
 
 Json = dict[str, Any]

@@ -13,18 +13,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Annotated, Any, Final, Union
 
 import msgspec
 
 from rules.authoring.people import Side
 from rules.condition import Field
-from rules.events import BY_WIRE_TYPE, EVENTS, IDENTIFIER_LIMIT, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
+from rules.events import (
+    EVENTS,
+    EventSpec,
+    FieldSpec,
+    Kind,
+)
 from rules.moment import LATEST_US
 from rules.money import CURRENCIES, Money, is_amount
 from rules.rule import RuleSet
 from rules.screen import Screen, ScreenEmitter, looked_at
 from rules.timing import Timing
+from streams.wire.forms import NOT_FROM_OUTSIDE, data_struct, record_struct
 from streams.wire.json_text import SIZE_LIMIT, is_plainly_within_limits
 from streams.wire.records import FUTURE_LIMIT_US
 
@@ -35,6 +41,7 @@ _AHEAD: Final = FUTURE_LIMIT_US * MICROSECOND
 
 Looks = Callable[[Any, datetime, datetime], bool]
 """Tells of a record's data, its time and the earliest start in order whether to read it whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -57,19 +64,7 @@ def to_moment(us: int) -> datetime:
     return EPOCH + us * MICROSECOND
 
 
-_Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Integer = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_LIMIT)]
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-_TYPES: Final[Mapping[Kind, Any]] = {
-    Kind.TEXT: str,
-    Kind.BOOL: bool,
-    Kind.INTEGER: _Integer,
-    Kind.MONEY: str | int,
-    Kind.MOMENT: _Moment,
-    Kind.PSEUDONYM: Annotated[str, msgspec.Meta(min_length=1, max_length=IDENTIFIER_LIMIT)],
-}
-_NOT_FROM_OUTSIDE: Final = frozenset({"heartbeat", "outcome", "alert"})
-_NEWLINE: Final = ord("\n")
 _CLOSE: Final = ord("}")
 
 
@@ -93,17 +88,21 @@ class FirstLook:
         """
         screen = Screen(rule_set)
         fields = looked_at(rule_set)
-        outside = [spec for spec in EVENTS.values() if spec.name not in _NOT_FROM_OUTSIDE]
+        outside = [spec for spec in EVENTS.values() if spec.name not in NOT_FROM_OUTSIDE]
         self.settle = min(timing.settle(spec.name) for spec in outside) * MICROSECOND
         self.looks: dict[type, Looks] = {}
+        self._names: dict[type, str] = {}
+        self._counts: dict[str, _Count] = {}
         for spec in outside:
             names = fields.get(spec.name, frozenset())
-            record = _record(spec, _data(spec, _looked_at(spec, names)))
+            data = data_struct(spec, _looked_at(spec, names), _Moment)
+            record = record_struct(spec, data, _Moment)
+            self._names[record] = spec.name
             side = (sides or {}).get(spec.side)
-            self.looks[record] = _compile(spec, names, screen, side)
-        for name in sorted(_NOT_FROM_OUTSIDE):
-            self.looks[_record(EVENTS[name], msgspec.Raw)] = _read_whole
-        self._types = {r: BY_WIRE_TYPE[str(r.__struct_config__.tag)].name for r in self.looks}
+            count = self._counts[spec.name] = _Count()
+            self.looks[record] = _compile(spec, names, screen, side, count)
+        for name in sorted(NOT_FROM_OUTSIDE):
+            self.looks[record_struct(EVENTS[name], msgspec.Raw, _Moment)] = _read_whole
         decoder = msgspec.json.Decoder(Union[tuple(self.looks)])  # noqa: UP007 - made here
         self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
 
@@ -122,13 +121,15 @@ class FirstLook:
             else:
                 ends = _plain_ends(chunk, len(records))
                 if ends is not None:
-                    return Batch(records, lambda at: chunk[ends[at - 1] + 1 if at else 0 : ends[at]])
+                    return Batch(
+                        records, lambda at: chunk[ends[at - 1] + 1 if at else 0 : ends[at]]
+                    )
         lines = [line.removesuffix(b"\r") for line in chunk.removesuffix(b"\n").split(b"\n")]
         return Batch([self.decode(line) for line in lines], lines.__getitem__)
 
-    def by_type(self, counts: Mapping[type, int]) -> Mapping[str, int]:
-        """Return counts of decoded records by short type name."""
-        return {name: counts[record] for record, name in self._types.items() if record in counts}
+    def dropped_by_type(self) -> Mapping[str, int]:
+        """Return how many records of each type the looks have let go so far."""
+        return {name: count.dropped for name, count in self._counts.items()}
 
     def decode(self, raw: bytes) -> Any | None:  # noqa: ANN401 - a Struct made for these rules
         """Return what is looked at of a record; None to have it read whole."""
@@ -152,7 +153,7 @@ class FirstLook:
             return None
         if self.looks[type(record)](record.data, time, time - self.settle):
             return None
-        name = self._types[type(record)]
+        name = self._names[type(record)]
         return Dropped(record.source, name, time_us, record.feed, record.partition)
 
 
@@ -182,6 +183,15 @@ def _plain_ends(chunk: bytes, count: int) -> list[int] | None:
     return ends if start == len(chunk) else None
 
 
+class _Count:
+    """How many records of one type have been let go."""
+
+    __slots__ = ("dropped",)
+
+    def __init__(self) -> None:
+        self.dropped = 0
+
+
 def _read_whole(_data: object, _time: datetime, _earliest: datetime) -> bool:
     return True
 
@@ -194,38 +204,8 @@ def _looked_at(spec: EventSpec, names: frozenset[str]) -> list[FieldSpec]:
     return [f for f in spec.fields.values() if not f.derived and f.name in names | always]
 
 
-def _data(spec: EventSpec, fields: Sequence[FieldSpec]) -> Any:  # noqa: ANN401 - a Struct class
-    wanted = {f.name: Literal[f.classes] if f.classes else _TYPES[f.kind] for f in fields}
-    return msgspec.defstruct(
-        f"{spec.model.__name__}Look",
-        [(f.name, wanted[f.name]) for f in fields if f.required]
-        + [(f.name, wanted[f.name] | None, None) for f in fields if not f.required],
-        gc=False,
-    )
-
-
-def _record(spec: EventSpec, data: Any) -> Any:  # noqa: ANN401 - a Struct class from another
-    return msgspec.defstruct(
-        f"{spec.model.__name__}Record",
-        [
-            ("specversion", Literal["1.0"]),
-            ("id", _Name),
-            ("source", _Name),
-            ("time", _Moment),
-            ("data", data),
-            ("sequence", _Integer | None, None),
-            ("feed", str | None, None),
-            ("partition", _Integer | None, None),
-            ("recordedtime", _Moment | None, None),
-        ],
-        tag_field="type",
-        tag=spec.wire_type,
-        gc=False,
-    )
-
-
 def _compile(
-    spec: EventSpec, names: frozenset[str], screen: Screen, side: Side | None
+    spec: EventSpec, names: frozenset[str], screen: Screen, side: Side | None, count: "_Count"
 ) -> Looks:
     """Compile the look at one type: `d` is its data, `t` its time, `e` the earliest start."""
     emitter = ScreenEmitter(
@@ -233,9 +213,17 @@ def _compile(
     )
     lines = [] if side is None else ["if d.person < side.below: side.add(d.person)"]
     lines += [*_out_of_time(spec), *_out_of_money(spec, _looked_at(spec, names))]
-    lines.append(f"return {screen.source(spec.name, emitter)}")
+    lines += [f"if {screen.source(spec.name, emitter)}: return True", "count.dropped += 1"]
     source = "\n ".join(["def look(d, t, e):", *lines])
-    made = {"side": side, "is_money": _is_money, "currencies": CURRENCIES, "to_us": to_us, "str": str, "len": len}
+    made = {
+        "side": side,
+        "count": count,
+        "is_money": _is_money,
+        "currencies": CURRENCIES,
+        "to_us": to_us,
+        "str": str,
+        "len": len,
+    }
     names_of = {f"compute_{f.name}": f.compute for f in spec.derived}
     namespace = emitter.namespace | made | names_of | {"money": _money}
     # Names and values of rules reach the code through the namespace alone.
@@ -271,11 +259,11 @@ def _out_of_time(spec: EventSpec) -> list[str]:
         return []
     answered = "d.answered_at" if "answered_at" in spec.fields else "None"
     end = "None" if spec.end_field is None else f"d.{spec.end_field}"
+    not_in_turn = "(x is not None and x < s) if w is None else (w < s or x is not None and x < w)"
     return [
         f"s, w, x = d.{spec.start_field}, {answered}, {end}",
         "if not e <= s <= t: return True",
-        "if (x is not None and x < s) if w is None else (w < s or x is not None and x < w):"
-        " return True",
+        f"if {not_in_turn}: return True",
     ][: 3 if spec.interval else 2]
 
 
@@ -284,10 +272,11 @@ def _out_of_money(spec: EventSpec, fields: Sequence[FieldSpec]) -> list[str]:
     amounts = [f for f in fields if f.kind is Kind.MONEY]
     if not amounts:
         return []
-    # Most amounts are whole, and digits are quickly told.
+    # Most amounts have two digits behind the point, and digits are quickly told.
     lines = [
-        f"a = d.{f.name}\n if not (a.__class__ is str and len(a) < 16 and a.isascii()"
-        " and a.isdigit() or is_money(a)): return True"
+        f"a = d.{f.name}\n"
+        " if not (a.__class__ is str and 3 < len(a) < 16 and a[-3] == '.'"
+        " and a.replace('.', '0', 1).isdigit() and a.isascii() or is_money(a)): return True"
         for f in amounts
     ]
     if spec.fields["currency"].required:

@@ -6,40 +6,22 @@ models; whatever is not plainly in order is left to `streams.wire.records`, whic
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Any, Final, Union
 
 import msgspec
 
-from rules.events import (
-    BY_WIRE_TYPE,
-    EVENTS,
-    IDENTIFIER_LIMIT,
-    INTEGER_LIMIT,
-    EventSpec,
-    FieldSpec,
-    Kind,
-    Scalar,
-)
+from rules.events import EVENTS, EventSpec, FieldSpec, Kind, Scalar
 from rules.moment import parse_moment
 from rules.money import CURRENCIES, format_amount, parse_amount
+from streams.wire.forms import NOT_FROM_OUTSIDE, data_struct, record_struct
 from streams.wire.json_text import is_plainly_within_limits
 from streams.wire.records import AHEAD_LIMIT_US, FUTURE_LIMIT_US, Record
 
-_Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Integer = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_LIMIT)]
-_TYPES: Final[Mapping[Kind, Any]] = {
-    Kind.TEXT: str,
-    Kind.BOOL: bool,
-    Kind.INTEGER: _Integer,
-    Kind.MONEY: str | int,
-    Kind.MOMENT: str,
-    Kind.PSEUDONYM: Annotated[str, msgspec.Meta(min_length=1, max_length=IDENTIFIER_LIMIT)],
-}
 _READ: Final[Mapping[Kind, Callable[[Any], Scalar]]] = {
     Kind.MOMENT: parse_moment,
     Kind.MONEY: lambda amount: format_amount(parse_amount(amount)),
 }
-_OTHERS: Final = frozenset({"heartbeat", "outcome", "alert"})
+_ODD: Final = (b"\\", b" :", b"\t:", b"\r:", b"\n:")
 _ALWAYS: Final = len(("specversion", "id", "source", "type", "time", "data"))
 
 
@@ -50,9 +32,9 @@ def plain_record(
 
     What it returns is what `streams.wire.records.decode_record` gives for the same arguments.
     """
-    # A text ends in a quote, so without escapes only a name is followed by quote and colon: if
-    # there are as many as are read, no name is there twice.
-    if b"\\" in raw or not is_plainly_within_limits(raw):
+    # Without escapes and without space before a colon, quote and colon stand at the end of a name
+    # and nowhere else: if there are as many as are read, no name is there twice.
+    if not is_plainly_within_limits(raw) or any(odd in raw for odd in _ODD):
         return None
     try:
         told = _decode(raw)
@@ -104,31 +86,8 @@ class _Form:
         self._amounts = tuple(f.name for f in fields if f.kind is Kind.MONEY)
         self._start, self._end = spec.start_field or "", spec.end_field or ""
         self.normal = _normal(fields)
-        own = [("event_id", _Name | None, None)] if spec.id_field is None else []
-        data = msgspec.defstruct(
-            f"{spec.model.__name__}Data",
-            [(f.name, _type_of(f)) for f in fields if f.required]
-            + [(f.name, _type_of(f) | None, None) for f in fields if not f.required]
-            + own,
-            gc=False,
-        )
-        self.record = msgspec.defstruct(
-            f"{spec.model.__name__}Record",
-            [
-                ("specversion", Literal["1.0"]),
-                ("id", _Name),
-                ("source", _Name),
-                ("time", str),
-                ("data", data),
-                ("sequence", _Integer | None, None),
-                ("feed", str | None, None),
-                ("partition", _Integer | None, None),
-                ("recordedtime", str | None, None),
-            ],
-            tag_field="type",
-            tag=spec.wire_type,
-            gc=False,
-        )
+        event_id = () if spec.id_field else ("event_id",)
+        self.record = record_struct(spec, data_struct(spec, fields, str, event_id), str)
 
     def is_in_order(self, data: Mapping[str, Any]) -> bool:
         """Tell whether moments follow each other and amounts have their currency."""
@@ -143,13 +102,6 @@ class _Form:
         if currency is None:
             return not any(name in data for name in self._amounts)
         return currency in CURRENCIES and any(name in data for name in self._amounts)
-
-
-def _type_of(field: FieldSpec) -> Any:  # noqa: ANN401 - a type
-    if field.classes:
-        return Literal[field.classes]
-    # An own id is text, and not empty.
-    return _Name if field.kind is Kind.TEXT and field.name.endswith("_id") else _TYPES[field.kind]
 
 
 def _normal(fields: Sequence[FieldSpec]) -> Callable[[Any], dict[str, Scalar]]:
@@ -169,6 +121,6 @@ def _normal(fields: Sequence[FieldSpec]) -> Callable[[Any], dict[str, Scalar]]:
     return normal
 
 
-_made = [_Form(spec) for spec in BY_WIRE_TYPE.values() if spec.name not in _OTHERS]
+_made = [_Form(spec) for spec in EVENTS.values() if spec.name not in NOT_FROM_OUTSIDE]
 _FORMS: Final = {form.record: form for form in _made}
 _decode: Final = msgspec.json.Decoder(Union[tuple(_FORMS)]).decode  # noqa: UP007 - made here

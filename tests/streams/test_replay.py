@@ -18,8 +18,9 @@ from rules.timing import Timing
 from streams.failures import OutsideFailure
 from streams.ingest import Ingest
 from streams.logs import Log, open_log
-from streams.replay import Replay, Summary
+from streams.replay import Replay
 from streams.rule_files import read_rules
+from streams.summary import Summary
 from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 
 TIMING = Timing()
