@@ -34,7 +34,8 @@ class Log:
     """An open log: its name as given, its lines, and how many bytes of it have been read.
 
     `size` is the file's size in bytes, or None where there is none to know; `faults` is what its
-    reader raises when the file is not what its name says.
+    reader raises when the file is not what its name says; `columns` is the log by columns, if it
+    has such.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Log:
     size: int | None
     position: Callable[[], int]
     faults: tuple[type[Exception], ...] = (OSError, EOFError)
+    columns: ParquetLog | None = None
 
     def chunks(self) -> Iterator[bytes]:
         """Yield whole lines, each with its end, many at a time.
@@ -126,6 +128,7 @@ def _columnar(name: str, path: Path) -> Log:
         size,
         lambda: size * lines.read_rows // max(log.rows, 1),
         log.faults,
+        log,
     )
 
 

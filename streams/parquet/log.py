@@ -1,7 +1,7 @@
 """Parquet logs: one row per record, each put together again as the JSON that a bus would bring."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +33,8 @@ _INTEGERS: Final = frozenset(
     f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "", "BIG", "HUGE")
 ) | {"INTEGER", "UINTEGER"}
 _PLAIN: Final = _INTEGERS | {"VARCHAR", "BOOLEAN"}
+_EXACT_TIMES: Final = frozenset({"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
+_MOST_DECIMALS: Final = 6
 
 
 def is_parquet(name: str) -> bool:
@@ -56,6 +58,19 @@ class Column:
     def is_time(self) -> bool:
         """Whether it holds moments that are no text."""
         return self.type.startswith("TIMESTAMP")
+
+    def holds(self, kind: Kind) -> bool:
+        """Tell whether what it holds of a kind needs no reading: it is what it says."""
+        match kind:
+            case Kind.MOMENT:
+                return self.type in _EXACT_TIMES
+            case Kind.MONEY:
+                return self.type.startswith("DECIMAL") and _is_exact(self.type)
+            case Kind.INTEGER:
+                return self.type in _INTEGERS
+            case Kind.BOOL:
+                return self.type == "BOOLEAN"
+        return self.type == "VARCHAR"
 
     @property
     def sql(self) -> str:
@@ -90,7 +105,7 @@ class ParquetLog:
         self.faults: tuple[type[Exception], ...] = (duckdb.Error,)
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.source = f"read_parquet({_quoted(str(path))}, file_row_number = true)"
+        self.source = f"read_parquet({quoted(str(path))}, file_row_number = true)"
         try:
             self.columns = self._columns()
             self.rows = int(self.scalar(f"SELECT count(*) FROM {self.source}"))
@@ -99,17 +114,33 @@ class ParquetLog:
             reason = str(error).partition("\n")[0]
             raise OutsideFailure(f'log "{path}" cannot be read: {reason}') from error
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether its times can be compared as they stand: they are no text, none is endless."""
+        time = next(column for column in self.columns if column.name == "time")
+        if not time.holds(Kind.MOMENT):
+            return False
+        moments = [c.sql for c in self.columns if c.is_time]
+        endless = " OR ".join(f"isinf({sql})" for sql in moments)
+        return not self.scalar(f"SELECT EXISTS (FROM {self.source} WHERE {endless})")
+
     def scalar(self, query: str) -> Any:  # noqa: ANN401 - whatever it asks for
         """Return the one value of a query."""
         row = self.connection.execute(query).fetchone()
         assert row is not None, "an aggregate gives one row"
         return row[0]
 
-    def query(self, query: str) -> Iterator[tuple[Any, ...]]:
+    def run(self, statement: str) -> None:
+        """Run a statement that gives nothing back."""
+        self.connection.execute(statement)
+
+    def query(
+        self, query: str, parameters: Mapping[str, object] | None = None
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query, a few thousand at a time in memory."""
         cursor = self.connection.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
-        cursor.execute(query)
+        cursor.execute(query, parameters)
         while rows := cursor.fetchmany(_ROWS):
             yield from rows
 
@@ -200,5 +231,11 @@ def _fields() -> dict[str, FieldSpec | None]:
     return {"event_id": None} | {field.name: field for field in own if not field.derived}
 
 
-def _quoted(text: str) -> str:
+def _is_exact(decimal: str) -> bool:
+    decimals = int(decimal.removesuffix(")").partition(",")[2])
+    return decimals <= _MOST_DECIMALS
+
+
+def quoted(text: str) -> str:
+    """Return a text as SQL."""
     return "'" + text.replace("'", "''") + "'"
