@@ -106,5 +106,6 @@ class Reach:
         if top_us - self.clock.lateness_us <= due_us:
             ceiling_us = min(ceiling_us, due_us + self.clock.lateness_us)
         self.ceiling = self.top + (ceiling_us - top_us) * MICROSECOND
-        self.safe = self.ceiling - self.lateness
+        # A heartbeat can put `top` above a ceiling that keeps out the future.
+        self.safe = max(self.ceiling, self.top) - self.lateness
         self.earliest = self.ceiling - settle

@@ -48,7 +48,7 @@ class Source:
         """Return the heartbeats that the log begins with; they are replayed all the same."""
         beats: list[Record] = []
         for line in islice(self._look_ahead(), _LONGEST_HEAD):
-            read = self._ingest.read(line, now_us=self._as_of_us, trust_recorded=True)
+            read = self._ingest.read_whole(line, now_us=self._as_of_us, trust_recorded=True)
             if isinstance(read, Record) and read.type == "heartbeat":
                 beats.append(read)
             elif line.strip():

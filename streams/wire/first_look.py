@@ -211,9 +211,13 @@ def _compile(
     emitter = ScreenEmitter(
         lambda field: _access(spec, field), [f.name for f in spec.fields.values() if f.required]
     )
-    lines = [] if side is None else ["if d.person < side.below: side.add(d.person)"]
-    lines += [*_out_of_time(spec), *_out_of_money(spec, _looked_at(spec, names))]
-    lines += [f"if {screen.source(spec.name, emitter)}: return True", "count.dropped += 1"]
+    lines = [
+        *_out_of_time(spec),
+        *_out_of_money(spec, _looked_at(spec, names)),
+        f"if {screen.source(spec.name, emitter)}: return True",
+        "count.dropped += 1",
+        *([] if side is None else ["if d.person < side.below: side.add(d.person)"]),
+    ]
     source = "\n ".join(["def look(d, t, e):", *lines])
     made = {
         "side": side,
