@@ -48,9 +48,10 @@ class Checks:
         types = _listed(spec.wire_type for spec in DROPPABLE)
         failed = [check for check in self._of_columns() if self._is_ever(check)]
         failed += self._failed(list(self._of_rows()))
-        return " OR ".join(
-            f"({check})" for check in (f"coalesce(type NOT IN ({types}), true)", *failed)
-        )
+        checks = " OR ".join(f"({check})" for check in failed)
+        of_other_type = f"coalesce(type NOT IN ({types}), true)"
+        # What is unknown fails no check.
+        return f"{of_other_type} OR coalesce({checks}, false)" if failed else of_other_type
 
     def _is_ever(self, check: str) -> bool:
         """Ask the file, whose statistics answer most often without a row being read."""
