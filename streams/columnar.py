@@ -29,7 +29,7 @@ from streams.settings import Settings
 from streams.summary import Summary
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
 from streams.wire.pseudonyms import comparable
-from streams.wire.records import Record, Refusal
+from streams.wire.records import FUTURE_LIMIT_US, Record, Refusal
 
 _SAMPLE: Final = 200
 """How many candidates of each type are read in any case, to see which fields are known."""
@@ -84,7 +84,13 @@ class ColumnarReplay:
         self._sightings = Sightings(rule_set)
         self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
-        self._odd = Checks(log, looked_at(rule_set), settings.timing, as_of_us).odd()
+        self._odd = Checks(
+            log,
+            looked_at(rule_set),
+            settings.timing,
+            as_of_us=as_of_us,
+            ahead_us=FUTURE_LIMIT_US,
+        ).odd()
         self._candidates = Candidates(log, rule_set, self._odd)
         self._kept = self._candidates.keep(_SAMPLE)
 
@@ -114,6 +120,7 @@ class ColumnarReplay:
         _logs: Sequence[Log],
         on_alert: Callable[[Alert], None],
         on_dead_letter: Callable[[bytes], None],
+        _parts: object = None,
     ) -> Summary:
         """Replay the log to its end, after which everything is final.
 

@@ -16,7 +16,7 @@ from streams.parquet.log import Lines, ParquetLog, is_parquet
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 1 << 16
 STDIN: Final = "-"
 
@@ -45,6 +45,20 @@ class Log:
     faults: tuple[type[Exception], ...] = (OSError, EOFError)
     columns: ParquetLog | None = None
 
+    def piece(self, begin: int, end: int) -> bytes:
+        """Return the bytes between two places of a file that is not compressed.
+
+        Raises:
+            OutsideFailure: it cannot be read.
+        """
+        try:
+            with Path(self.name).open("rb") as stream:
+                stream.seek(begin)
+                return stream.read(end - begin)
+        except OSError as error:
+            reason = (error.strerror or "unknown reason").lower()
+            raise OutsideFailure(f'log "{self.name}" cannot be read: {reason}') from error
+
     def chunks(self) -> Iterator[bytes]:
         """Yield whole lines, each with its end, many at a time.
 
@@ -54,7 +68,7 @@ class Log:
         # What has been read of a line without its end; in pieces, for lines can be very long.
         held: list[bytes] = []
         try:
-            mark = _BOM
+            mark = BOM
             while block := self.stream.read1(_CHUNK):
                 whole = block.rfind(b"\n") + 1
                 if whole:

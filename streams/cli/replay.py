@@ -30,6 +30,9 @@ def replay(
     feeds: Annotated[
         str | None, typer.Option(help="Partitions that are there from the start: calls/0,calls/1.")
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that read one log of JSON lines side by side.")
+    ] = 1,
     final_only: Annotated[
         bool, typer.Option("--final-only", help="Only the last record of each alert.")
     ] = False,
@@ -61,6 +64,7 @@ def replay(
         final_only=final_only,
         signals=signals,
         summary=summary,
+        jobs=jobs,
     )
     if run_replay(request) and strict:
         raise typer.Exit(1)

@@ -14,7 +14,6 @@ from rules.moment import LATEST_US, format_moment
 from rules.money import CURRENCIES
 from rules.timing import Timing
 from streams.parquet.log import Column, ParquetLog, quoted
-from streams.wire.records import FUTURE_LIMIT_US
 
 DROPPABLE: Final = tuple(
     spec for name, spec in EVENTS.items() if name not in ("heartbeat", "outcome", "alert")
@@ -30,15 +29,27 @@ class Checks:
         log: ParquetLog,
         looked_at: Mapping[str, frozenset[str]],
         timing: Timing,
+        *,
         as_of_us: int,
+        ahead_us: int,
     ) -> None:
+        """Prepare the checks.
+
+        Args:
+            log: the log.
+            looked_at: the own fields that rules look at, by event type.
+            timing: how long records count.
+            as_of_us: the moment after which a record without `recordedtime` is of the future.
+            ahead_us: how far a record may be dated after that.
+        """
         self._log = log
         self._columns = {column.name: column for column in log.columns}
         self._looked_at = {
             s.name: _fields(s, looked_at.get(s.name, frozenset())) for s in DROPPABLE
         }
         self._timing = timing
-        self._as_of_us = as_of_us
+        self._ahead_us = ahead_us
+        self._latest_us = min(as_of_us + ahead_us, LATEST_US)
 
     def odd(self) -> str:
         """Return SQL that is true of rows that are not plainly in order; false if there are none.
@@ -95,7 +106,7 @@ class Checks:
             yield f"{name} = ''"
         yield "time IS NULL"
         yield from _out_of_range("time")
-        limit = format_moment(min(self._as_of_us + FUTURE_LIMIT_US, LATEST_US))
+        limit = format_moment(self._latest_us)
         if "recordedtime" in self._columns:
             yield from self._recorded(limit)
         else:
@@ -113,7 +124,7 @@ class Checks:
         column = self._columns["recordedtime"]
         yield from self._not_held(column, Kind.MOMENT)
         if column.holds(Kind.MOMENT):
-            ahead = f"epoch_us(time) - epoch_us(recordedtime) > {FUTURE_LIMIT_US}"
+            ahead = f"epoch_us(time) - epoch_us(recordedtime) > {self._ahead_us}"
             yield f"recordedtime IS NULL AND time > TIMESTAMPTZ '{limit}' OR {ahead}"
 
     # -- the fields that rules look at, and those of every type -------------------------------

@@ -9,10 +9,11 @@ For each event type one function is compiled: it looks over the fields in order 
 screen. `docs/performance.md` lists what is not checked of a record that is dropped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Annotated, Any, Final, Union
 
 import msgspec
@@ -121,11 +122,19 @@ class FirstLook:
             else:
                 ends = _plain_ends(chunk, len(records))
                 if ends is not None:
-                    return Batch(
-                        records, lambda at: chunk[ends[at - 1] + 1 if at else 0 : ends[at]]
-                    )
-        lines = [line.removesuffix(b"\r") for line in chunk.removesuffix(b"\n").split(b"\n")]
-        return Batch([self.decode(line) for line in lines], lines.__getitem__)
+                    return Batch(records, chunk, ends)
+        lines = chunk.removesuffix(b"\n").split(b"\n")
+        ends = [end - 1 for end in accumulate(len(line) + 1 for line in lines)]
+        return Batch([self.decode(line.removesuffix(b"\r")) for line in lines], chunk, ends)
+
+    def dropped_so_far(self) -> list[int]:
+        """Return how many records of each type the looks have let go so far."""
+        return [count.dropped for count in self._counts.values()]
+
+    def add_dropped(self, counts: Iterable[int]) -> None:
+        """Count what another first look of the same rules has let go."""
+        for count, more in zip(self._counts.values(), counts, strict=True):
+            count.dropped += more
 
     def dropped_by_type(self) -> Mapping[str, int]:
         """Return how many records of each type the looks have let go so far."""
@@ -159,10 +168,19 @@ class FirstLook:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive lines of a log: each decoded or None, and what it was by its place."""
+    """Consecutive lines of a log: each decoded or None, the bytes, and where each line ends."""
 
     records: Sequence[Any]
-    line: Callable[[int], bytes]
+    chunk: bytes = b""
+    ends: Sequence[int] = ()
+
+    def begin(self, at: int) -> int:
+        """Return where a line begins; of the number of lines, where the last one ends."""
+        return self.ends[at - 1] + 1 if at else 0
+
+    def line(self, at: int) -> bytes:
+        """Return a line as it came, without its end."""
+        return self.chunk[self.begin(at) : self.ends[at]].removesuffix(b"\r")
 
 
 def _plain_ends(chunk: bytes, count: int) -> list[int] | None:

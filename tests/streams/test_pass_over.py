@@ -2,20 +2,25 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.alert import encode_alert
+from rules.authoring.people import People
 from rules.moment import MINUTE_US, parse_moment
 from rules.timing import Timing
 from streams.ingest import Ingest
-from streams.logs import Log
+from streams.logs import BOM, Log
 from streams.replay import Replay
 from streams.rule_files import read_rules
+from streams.skim import Part, skim
+from streams.wire.first_look import FirstLook
 from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 
 TIMING = Timing()
@@ -122,8 +127,14 @@ class Pen:
         return text.encode()
 
 
-def replay(logs: Sequence[tuple[bytes, int]], *, reads_all: bool) -> Given:
-    """Return the alert records, dead letters and counts of a replay."""
+def replay(
+    logs: Sequence[tuple[bytes, int]],
+    *,
+    reads_all: bool,
+    name: str = "log",
+    part_bytes: int | None = None,
+) -> Given:
+    """Return the alert records, dead letters and counts of a replay; skimmed if in parts."""
     ingest = Ingest(RULES, TIMING, Pseudonyms(PUBLISHED_KEY, frozenset({"unknown"})))
     if reads_all:
         looks = ingest.first_look.looks
@@ -131,9 +142,22 @@ def replay(logs: Sequence[tuple[bytes, int]], *, reads_all: bool) -> Given:
     run = Replay(RULES, ingest, lambda _feed: 15 * MINUTE_US, as_of_us=AS_OF_US)
     alerts: list[bytes] = []
     letters: list[bytes] = []
-    opened = [Log(f"log-{n}", Trickle(raw, size), None, int) for n, (raw, size) in enumerate(logs)]
-    summary = run.run(opened, lambda alert: alerts.append(encode_alert(alert)), letters.append)
+    opened = [Log(name, Trickle(raw, size), None, int) for raw, size in logs]
+    parts = None if part_bytes is None else skimmed(Path(name), part_bytes)
+    summary = run.run(
+        opened, lambda alert: alerts.append(encode_alert(alert)), letters.append, parts
+    )
     return alerts, letters, summary.as_json(0)
+
+
+def skimmed(path: Path, part_bytes: int) -> Iterator[Part]:
+    """Yield what the parts of a file come to, of so many bytes each."""
+    people = People(str)
+    look = FirstLook(RULES, TIMING, people.sides)
+    size = path.stat().st_size
+    for begin in range(0, size, part_bytes):
+        people.clear()
+        yield skim(path, (begin, min(begin + part_bytes, size)), look, people, AS_OF_US)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([7, 300, 5000]))
@@ -147,11 +171,26 @@ def test_whatever_the_log_nothing_changes(seed: int, count: int, size: int) -> N
     assert replay(raw, reads_all=False) == replay(raw, reads_all=True)
 
 
+@given(st.integers(0, 2**32), st.sampled_from([50, 1000, 5000]))
+def test_skimming_parts_elsewhere_changes_nothing(seed: int, size: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    pen = Pen(chance)
+    lines = [pen.line(minute * 6) for minute in range(chance.randint(1, 120))]
+    raw = chance.choice([b"", BOM]) + b"\n".join(lines) + chance.choice([b"", b"\n"])
+    with NamedTemporaryFile(suffix=".jsonl") as file:
+        file.write(raw)
+        file.flush()
+        whole = replay([(raw, 5000)], reads_all=False, name=file.name)
+        assert replay([(raw, 5000)], reads_all=False, name=file.name, part_bytes=size) == whole
+
+
 def test_most_of_an_ordinary_log_is_passed_over() -> None:
     pen = Pen(random.Random(1))  # noqa: S311 - no secret
-    told = pen._call(BEGINS_AT)  # noqa: SLF001 - the same writer
-    calm = ("call_invitation", told[1] | {"media": "audio", "person": "customer-1"})
     at = BEGINS_AT + timedelta(minutes=5)
+    _, data = pen._call(at)  # noqa: SLF001 - the same writer
+    begun = pen._moment(BEGINS_AT)  # noqa: SLF001 - the same writer
+    data |= {"media": "audio", "person": "customer-1", "invited_at": begun, "answered_at": begun}
+    calm = ("call_invitation", data)
     lines = [pen._record(at, calm) for _ in range(50)]  # noqa: SLF001 - the same writer
     ingest = Ingest(RULES, TIMING, Pseudonyms(PUBLISHED_KEY, frozenset()))
     run = Replay(RULES, ingest, lambda _feed: 15 * MINUTE_US, as_of_us=AS_OF_US)
