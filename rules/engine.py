@@ -33,7 +33,7 @@ from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.history import FirstRows, History
 from rules.matching import Match, Plan, make_plan
 from rules.rule import RuleSet
-from rules.watermark import Partition, Watermarks
+from rules.watermark import END_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
 
@@ -139,6 +139,15 @@ class Correlator:
                 self._forget()
         return list(self._write(revision)) if self._changed else []
 
+    @property
+    def next_due_us(self) -> int:
+        """The least moment that the minimum watermark must pass before a mark causes a record.
+
+        Until then marks may wait and be observed together, in a step of their own before the next
+        fact, or in that in which they pass it.
+        """
+        return self._closing[0][0] if self._closing else END_US
+
     def oldest_revision(self) -> int | None:
         """Return the step at or before which every event still remembered was first observed.
 
@@ -235,7 +244,9 @@ class Correlator:
             content["truncated"] = True
         if case is None:
             case = self._cases[key] = _Case(plan, value, match.anchor, content, final=is_closed)
-            heapq.heappush(self._closing, (plan.rule.closes_at(match.anchor.start_us), key))
+            # One that is final already has nothing to wait for.
+            if not is_closed:
+                heapq.heappush(self._closing, (plan.rule.closes_at(match.anchor.start_us), key))
         case.state, case.content, case.anchor = "raised", content, match.anchor
         case.open_steps = _open_steps(plan, match)
         self._rest(memory, key, case, _least_of_each_type(match))

@@ -32,6 +32,7 @@ class Engine:
         self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
+        self._lag_us = max((rule.settles_after_us for rule in self._second.rules), default=0)
         roster = {_FIRST: self._passed_on(self.first.watermarks.minimum_us)}
         self.second = Correlator(self._second, roster, max_history=max_history)
 
@@ -46,6 +47,11 @@ class Engine:
         passed.append(Mark(*_FIRST, self._passed_on(self.first.watermarks.minimum_us)))
         return raised + self.second.observe(passed, revision)
 
+    @property
+    def next_due_us(self) -> int:
+        """The least moment that the minimum must pass before a mark causes a record of either."""
+        return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
+
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.
 
@@ -59,7 +65,7 @@ class Engine:
         """Return how far the second stage may go: no alert that starts before can change."""
         if minimum_us in (NEVER_US, END_US):
             return minimum_us
-        return minimum_us - max((r.settles_after_us for r in self._second.rules), default=0)
+        return minimum_us - self._lag_us
 
 
 class Claims:
