@@ -24,6 +24,7 @@ from rules.condition import (
     Field,
     Junction,
     Parameter,
+    Unknown,
     walk,
 )
 from rules.fact import Event
@@ -59,7 +60,7 @@ class Standing:
     count: int = 0
 
 
-class Unknown(NamedTuple):
+class Doubt(NamedTuple):
     """A field that may be unknown, and the signatures that this leaves open."""
 
     field: str
@@ -95,11 +96,14 @@ class _Rungs:
 
 
 class _Ladder:
-    """All comparisons of one field, in one direction, with values that stand in rules."""
+    """All comparisons of one field, in one direction, with values that stand in rules.
 
-    def __init__(self, field: str, op: str, compared: Sequence[tuple[Any, Mask, Mask]]) -> None:
+    Either of the kind `x >= value`, or of the kind `x is None or x >= value`.
+    """
+
+    def __init__(self, kind: "_Compared", compared: Sequence[tuple[Any, Mask, Mask]]) -> None:
         """Lay out the rungs of comparisons: the value, the signatures and the doubt of each."""
-        self.field = field
+        self._field, op, self._or_unknown = kind
         self._place = _PLACE[op]
         self._doubts = sum(doubt for _, _, doubt in compared)
         steps: dict[str, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
@@ -121,9 +125,9 @@ class _Ladder:
 
     def judge(self, get: Get) -> tuple[Mask, Mask]:
         """Return the signatures that an event's value refutes, and the doubts that it leaves."""
-        value = get(self.field)
+        value = get(self._field)
         if value is None:
-            return 0, self._doubts
+            return 0, 0 if self._or_unknown else self._doubts
         currency, amount = (value.currency, value.amount) if type(value) is Money else ("", value)
         rungs = self._rungs.get(currency)
         if rungs is None:
@@ -145,7 +149,7 @@ class OwnConditions:
 
     Attributes:
         bits: The signature of each list of conditions that it was made of.
-        unknowns: What each doubt is about.
+        doubts: What each doubt is about.
     """
 
     def __init__(self, lists: Sequence[Sequence[Condition]]) -> None:
@@ -157,9 +161,9 @@ class OwnConditions:
         self._all = (1 << len(numbers)) - 1
         expressions = {source: e for of in split for source, e in of.items()}
         having = {s: sum(1 << n for key, n in numbers.items() if s in key) for s in expressions}
-        self.unknowns: list[Unknown] = []
+        self.doubts: list[Doubt] = []
         self._leaves: list[_Leaf] = []
-        ladders: dict[tuple[str, str], list[tuple[Any, Mask, Mask]]] = defaultdict(list)
+        ladders: dict[_Compared, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
         for source, expression in expressions.items():
             compared = _compared(expression)
             if compared is None:
@@ -168,16 +172,16 @@ class OwnConditions:
                 judge = emitter.compile(source)
                 self._leaves.append(_Leaf(judge, having[source], doubts))
             else:
-                field, op, value = compared
-                doubt = self._doubt(field, having[source])
-                ladders[field, op].append((value, having[source], doubt))
-        self._ladders = [_Ladder(*key, found) for key, found in ladders.items()]
+                kind, value = compared
+                doubt = self._doubt(kind.field, having[source])
+                ladders[kind].append((value, having[source], doubt))
+        self._ladders = [_Ladder(kind, found) for kind, found in ladders.items()]
         self._standings: dict[tuple[Mask, Mask], Standing] = {}
         self._gone = Standing(0, self._all, 0)
 
     def _doubt(self, field: str, signatures: Mask) -> Mask:
-        self.unknowns.append(Unknown(field, signatures))
-        return 1 << len(self.unknowns) - 1
+        self.doubts.append(Doubt(field, signatures))
+        return 1 << len(self.doubts) - 1
 
     def judge(self, event: Event) -> Standing:
         """Return how an event stands to the signatures; one that is gone fits none."""
@@ -200,9 +204,9 @@ class OwnConditions:
 
     def _new(self, refuted: Mask, doubts: Mask) -> Standing:
         left_open = 0
-        for number, unknown in enumerate(self.unknowns):
+        for number, doubt in enumerate(self.doubts):
             if doubts >> number & 1:
-                left_open |= unknown.signatures
+                left_open |= doubt.signatures
         standing = Standing(self._all & ~refuted & ~left_open, refuted, doubts)
         self._standings[refuted, doubts] = standing
         return standing
@@ -212,14 +216,24 @@ class OwnConditions:
         yield from self._standings.values()
 
 
-def _compared(expression: Expression) -> tuple[str, str, Any] | None:
-    """Return field, direction and value of a comparison that belongs to a ladder."""
-    if not (isinstance(expression, Compare) and expression.op in _PLACE):
-        return None
-    left, right = expression.left, expression.right
-    if not (isinstance(left, Field) and isinstance(right, Constant | Parameter)):
-        return None
-    return left.name, expression.op, right.value
+class _Compared(NamedTuple):
+    """What the comparisons of one ladder have in common."""
+
+    field: str
+    op: str
+    or_unknown: bool
+
+
+def _compared(node: Expression) -> tuple[_Compared, Any] | None:
+    """Return of a comparison its ladder, and the value that stands in the rule."""
+    match node:
+        case Compare(op=op, left=Field(name=name), right=Constant() | Parameter() as right):
+            return (_Compared(name, op, or_unknown=False), right.value) if op in _PLACE else None
+        case Junction(op="or", parts=(Unknown(item=Field(name=name), negated=False), part)):
+            found = _compared(part)
+            if found is not None and found[0] == (name, found[0].op, False):
+                return found[0]._replace(or_unknown=True), found[1]
+    return None
 
 
 class _LeafEmitter(Emitter):
