@@ -143,8 +143,12 @@ class Replay:
         if isinstance(read, Refusal):
             self._refuse(source, read)
         if not isinstance(read, Refusal) or read.moves_watermark:
-            reach = self._reach(source.partition_of(read))
-            rows += self._admit(source, read, reach)
+            partition = source.partition_of(read)
+            if partition not in self._reaches:
+                # It starts at the minimum as it stands, so the engine must know of that first.
+                self._emit(self._engine.observe(rows, self.summary.lines))
+                rows.clear()
+            rows += self._admit(source, read, self._reach(partition))
         self._emit(self._engine.observe(rows, self.summary.lines))
         if self._engine.next_due_us != self._due_us:
             self._due_us = self._engine.next_due_us

@@ -155,7 +155,7 @@ class _Skimmer:
                     self._count += 1
                     continue
             self.hand_over(
-                at + batch.begin(number), at + batch.begin(number + 1), batch.line(number)
+                at + batch.begin(number), at + batch.begin(number + 1), batch.line(number) + b"\n"
             )
 
     def _know(self, key: Key, time: datetime) -> tuple[datetime, datetime] | None:

@@ -101,11 +101,17 @@ class Source:
 
     def _may_skim(self, skimmed: Skimmed) -> bool:
         """Pass over what has been skimmed if that was right; tell whether it was."""
-        met = [(self._reaches.get(key), span) for key, span in skimmed.spans.items()]
-        if not all(reach is not None and reach.covers(*span) for reach, span in met):
+        spans: dict[Reach, tuple[datetime, datetime]] = {}
+        for key, (least, greatest) in skimmed.spans.items():
+            reach = self._reaches.get(key)
+            if reach is None:
+                return False
+            # A feed's partition 0 can be told in two ways.
+            held = spans.get(reach, (least, greatest))
+            spans[reach] = min(least, held[0]), max(greatest, held[1])
+        if not all(reach.covers(*span) for reach, span in spans.items()):
             return False
-        for reach, (_, greatest) in met:
-            assert reach is not None, "what covers a span is there"
+        for reach, (_, greatest) in spans.items():
             reach.move(greatest)
         return True
 

@@ -8,7 +8,7 @@ import typer
 
 def replay(
     logs: Annotated[
-        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; - for standard input.")
+        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; Parquet; - for stdin.")
     ],
     *,
     rules: Annotated[
