@@ -211,6 +211,7 @@ class Replay:
         self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
         self.summary.people = self._ingest.people.counts()
+        self.summary.people_are_sampled = self._ingest.people.is_sample
         self._seen.update(self._ingest.first_look.dropped_by_type())
         self._sightings.seen = {event: self._seen[event] for event in EVENTS}
         blindness = self._sightings.sentences() if self.summary.records else []
