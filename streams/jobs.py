@@ -23,7 +23,7 @@ def can_split(logs: Sequence[str]) -> bool:
 
 @contextmanager
 def skimmed_parts(
-    name: str, jobs: int, rule_set: RuleSet, timing: Timing, as_of_us: int
+    name: str, jobs: int, rule_set: RuleSet, timing: Timing, as_of_us: int, *, reads_all: bool
 ) -> Iterator[Iterable[Part]]:
     """Skim a log in several processes; gives what its parts come to, in order.
 
@@ -37,7 +37,7 @@ def skimmed_parts(
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     work = partial(_Work.skim, path, as_of_us)
-    with context.Pool(jobs, _Work.begin, (rule_set, timing)) as pool:
+    with context.Pool(jobs, _Work.begin, (rule_set, timing, reads_all)) as pool:
         yield _named(name, pool.imap(work, parts_of(path.stat().st_size)))
 
 
@@ -55,11 +55,11 @@ class _Work:
     people: People
 
     @classmethod
-    def begin(cls, rule_set: RuleSet, timing: Timing) -> None:
+    def begin(cls, rule_set: RuleSet, timing: Timing, reads_all: bool) -> None:  # noqa: FBT001 - a pool passes by place
         # Ctrl-C reaches all processes of a terminal; the first one ends the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         cls.people = People(partial(comparable, "person"))
-        cls.look = FirstLook(rule_set, timing, cls.people.sides)
+        cls.look = FirstLook(rule_set, timing, cls.people.sides, reads_all=reads_all)
 
     @classmethod
     def skim(cls, path: Path, as_of_us: int, bounds: Bounds) -> Part:

@@ -12,7 +12,7 @@ from rules.moment import LATEST_US
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
-from streams.ingest import Ingest, Taken
+from streams.ingest import Ingest, Read, Taken
 from streams.logs import Log
 from streams.reaches import Reach
 from streams.skim import Part
@@ -161,9 +161,10 @@ class Replay:
         letter = dead_letter(source.line, refusal, source.log.name, 0, source.number)
         self._on_dead_letter(encode_dead_letter(letter))
 
-    def _admit(self, source: Source, read: Record | Refusal, reach: Reach) -> list[Fact | Mark]:
+    def _admit(self, source: Source, read: Read, reach: Reach) -> list[Fact | Mark]:
         before_us = reach.clock.watermark_us
         taken = self._ingest.admit(read, reach.clock)
+        self.summary.late += taken.late
         if isinstance(read, Record):
             self._note(read, taken)
         self._follow(source, read, reach)
@@ -171,7 +172,7 @@ class Replay:
             return list(taken.facts)
         return [*taken.facts, Mark(*reach.partition, reach.clock.watermark_us)]
 
-    def _follow(self, source: Source, read: Record | Refusal, reach: Reach) -> None:
+    def _follow(self, source: Source, read: Read, reach: Reach) -> None:
         """Let records like this one be passed over as far as its partition has now come."""
         record = source.record
         if record is not None:
@@ -193,7 +194,6 @@ class Replay:
         return reach
 
     def _note(self, record: Record, taken: Taken) -> None:
-        self.summary.late += taken.late
         self.summary.facts += len(taken.facts)
         self._seen[record.type] += 1
         for fact in taken.facts[:1]:
@@ -211,6 +211,7 @@ class Replay:
         self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
         self.summary.people = self._ingest.people.counts()
+        self.summary.people_are_sampled = self._ingest.people.is_sample
         self._seen.update(self._ingest.first_look.dropped_by_type())
         self._sightings.seen = {event: self._seen[event] for event in EVENTS}
         blindness = self._sightings.sentences() if self.summary.records else []

@@ -7,12 +7,12 @@ from itertools import islice
 from typing import Any, Final
 
 from rules.watermark import NEVER_US, Partition
-from streams.ingest import Ingest
+from streams.ingest import Ingest, Read
 from streams.logs import Log
 from streams.reaches import Reach
 from streams.skim import Key, Part, Skimmed
 from streams.wire.first_look import EPOCH, Batch, to_us
-from streams.wire.records import Record, Refusal
+from streams.wire.records import Record
 
 _LONGEST_HEAD: Final = 10_000
 
@@ -57,7 +57,7 @@ class Source:
         self._batch = Batch(())
         self._at = 0
         self._passed = 0
-        self._read: Record | Refusal | None = None
+        self._read: Read | None = None
         self._reaches: dict[Key, Reach] = {}
 
     def head(self) -> list[Record]:
@@ -143,12 +143,15 @@ class Source:
         """The next line as it came."""
         return self._batch.line(self._at)
 
-    def read(self) -> Record | Refusal:
-        """Return the next line, read whole."""
+    def read(self) -> Read:
+        """Return what the next line is: dropped at first look, or read whole."""
         if self._read is None:
-            self._read = self._ingest.read_whole(
-                self.line, now_us=self._as_of_us, trust_recorded=True
-            )
+            record, look = self.record, self._ingest.first_look
+            self._read = (
+                None
+                if record is None
+                else look.judge(record, now_us=self._as_of_us, trust_recorded=True)
+            ) or self._ingest.read_whole(self.line, now_us=self._as_of_us, trust_recorded=True)
         return self._read
 
     def note_time(self) -> None:
@@ -167,7 +170,7 @@ class Source:
         self.number += 1
         self._read = None
 
-    def partition_of(self, read: Record | Refusal) -> Partition:
+    def partition_of(self, read: Read) -> Partition:
         """Return the feed partition that a record of this log comes from."""
         if read.feed is not None:
             return (read.feed, read.partition or 0)

@@ -39,6 +39,10 @@ def replay(
     signals: Annotated[
         bool, typer.Option("--signals", help="Write signals too, which only feed other rules.")
     ] = False,
+    validate: Annotated[
+        Literal["kept", "all"] | None,
+        typer.Option(help="Check whole the records that a rule could use (kept), or all."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if a record was refused.")
     ] = False,
@@ -65,6 +69,7 @@ def replay(
         signals=signals,
         summary=summary,
         jobs=jobs,
+        validate=validate,
     )
     if run_replay(request) and strict:
         raise typer.Exit(1)

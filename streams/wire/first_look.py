@@ -78,7 +78,12 @@ class FirstLook:
     """
 
     def __init__(
-        self, rule_set: RuleSet, timing: Timing, sides: Mapping[str, Side] | None = None
+        self,
+        rule_set: RuleSet,
+        timing: Timing,
+        sides: Mapping[str, Side] | None = None,
+        *,
+        reads_all: bool = False,
     ) -> None:
         """Compile the looks.
 
@@ -86,6 +91,7 @@ class FirstLook:
             rule_set: the rules.
             timing: how long records count.
             sides: those that take note of the persons of their records.
+            reads_all: whether every record is to be read whole, needed or not.
         """
         screen = Screen(rule_set)
         fields = looked_at(rule_set)
@@ -101,7 +107,8 @@ class FirstLook:
             self._names[record] = spec.name
             side = (sides or {}).get(spec.side)
             count = self._counts[spec.name] = _Count()
-            self.looks[record] = _compile(spec, names, screen, side, count)
+            look = _compile(spec, names, screen, side, count)
+            self.looks[record] = _read_whole if reads_all else look
         for name in sorted(NOT_FROM_OUTSIDE):
             self.looks[record_struct(EVENTS[name], msgspec.Raw, _Moment)] = _read_whole
         decoder = msgspec.json.Decoder(Union[tuple(self.looks)])  # noqa: UP007 - made here
@@ -155,6 +162,10 @@ class FirstLook:
         record = self.decode(raw)
         if record is None:
             return None
+        return self.judge(record, now_us=now_us, trust_recorded=trust_recorded)
+
+    def judge(self, record: Any, *, now_us: int, trust_recorded: bool) -> Dropped | None:  # noqa: ANN401 - a Struct made for these rules
+        """Return a decoded record if it is in order and no rule needs it, as `dropped` does."""
         time, now = record.time, record.recordedtime if trust_recorded else None
         latest_us = (now_us if now is None else to_us(now)) + FUTURE_LIMIT_US
         time_us = to_us(time)
