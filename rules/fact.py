@@ -1,7 +1,6 @@
 """An event as it stands, the fact that puts it under a key, and the mark that moves time on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -27,8 +26,7 @@ class Place(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Event:
+class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One event as its greatest known record tells it.
 
     `data` is the normal form of the record's fields (pseudonymised), `fields` what conditions
@@ -77,7 +75,7 @@ def greatest(held: Event, arrived: Event) -> Event:
     """
     held_rank, arrived_rank = held.rank, arrived.rank
     if held_rank == arrived_rank:
-        return held if arrived.late or not held.late else replace(held, late=False)
+        return held if arrived.late or not held.late else msgspec.structs.replace(held, late=False)
     return held if held_rank > arrived_rank else arrived
 
 
@@ -121,8 +119,7 @@ def _end(
     return max(start_us, min(end_us, longest_us)), known is None
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One kept record under one key: a row of the facts log.
 
     `key` is the kind of key and its value, such as `person:3f…`.
@@ -132,8 +129,7 @@ class Fact:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """How far one partition of a feed has come: a row of the facts log, sent to every partition.
 
     `watermark_us` is the event time below which its records count as late.

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 import durationpy
 
@@ -13,7 +14,7 @@ DAY_US = 24 * HOUR_US
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_LATEST_US = (datetime(2262, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
+LATEST_US: Final = (datetime(2262, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND - 1
 
 # The second 60 and the hour 24 stay out: Python's versions differ over them.
 _RFC_3339 = re.compile(
@@ -47,7 +48,7 @@ def parse_moment(text: str) -> int:
     except ValueError as error:
         raise ValueError(f'"{text}" is not a day of the calendar') from error
     moment_us = (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
-    if not 0 <= moment_us <= _LATEST_US:
+    if not 0 <= moment_us <= LATEST_US:
         raise ValueError(f'"{text}" lies outside the years 1970 to 2261')
     return moment_us
 

@@ -10,6 +10,7 @@ CURRENCIES: frozenset[str] = frozenset(currency.value for currency in Currency)
 """The currency codes of ISO 4217, upper case."""
 
 _TEXT = re.compile(r"\d{1,15}(\.\d{1,6})?", re.ASCII)
+_WHOLE_LIMIT = 10**15
 _MICROS = Decimal("0.000001")
 # 15 digits before the point and 6 behind it: what does not fit exactly is refused, never rounded.
 _FITS = Context(prec=21, traps=[Inexact, InvalidOperation])
@@ -40,6 +41,13 @@ def parse_amount(value: str | int | Decimal) -> Decimal:
     if amount < 0:
         raise ValueError("an amount is not negative")
     return abs(amount)
+
+
+def is_amount(value: str | int) -> bool:
+    """Tell whether a JSON text, or a number without a point, is an amount of the contract."""
+    if isinstance(value, str):
+        return _TEXT.fullmatch(value) is not None
+    return 0 <= value < _WHOLE_LIMIT
 
 
 def format_amount(amount: Decimal) -> str:

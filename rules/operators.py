@@ -40,6 +40,10 @@ def _compare_money(op: str) -> Callable[[_Amount | None, _Amount | None], bool |
     compare = _COMPARE[op]
 
     def judge(left: _Amount | None, right: _Amount | None) -> bool | None:
+        if isinstance(left, Money) and not isinstance(right, Money):
+            # The common case, written out: an amount and a threshold per currency.
+            other = None if right is None else right.get(left.currency)
+            return None if other is None else bool(compare(left.amount, other))
         found = {bool(compare(first, second)) for first, second, _ in _by_currency(left, right)}
         # True in one of the currencies is enough, else false in one.
         return True if True in found else False if found else None

@@ -1,8 +1,9 @@
 """Both stages of a rule set: rules on outside events, and rules on the alerts of those."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from rules.alert import Alert
 from rules.engine import MAX_HISTORY, Correlator
@@ -50,7 +51,10 @@ class Engine:
 
     @property
     def next_due_us(self) -> int:
-        """The least moment that the minimum must pass before a mark causes a record of either."""
+        """The moment that the least watermark must pass before a mark can cause an alert record.
+
+        See `rules.engine.Correlator.next_due_us`; here for both stages together.
+        """
         return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
 
     def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
@@ -90,7 +94,7 @@ class Claims:
         wanted = () if event.gone else self._screen.keys("alert", event.fields)
         named = event.keys()
         keys = tuple(key_of(by, named[by]) for by in wanted if by in named)
-        gone = replace(event, gone=True)
+        gone = msgspec.structs.replace(event, gone=True)
         for key in self._keys.pop(alert.alert_id, ()):
             if key not in keys:
                 yield Fact(key, gone)

@@ -1,16 +1,18 @@
 """From a record as it came to the facts that are worth keeping, the same for bus and replay."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from rules.events import Value
+from rules.authoring.people import People
+from rules.events import KEYS
 from rules.fact import Event, Fact, Identity, key_of, make_event
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.timing import Timing
 from rules.watermark import FeedClock
 from streams.wire.first_look import Dropped, FirstLook
-from streams.wire.pseudonyms import Pseudonyms
+from streams.wire.plain import plain_record
+from streams.wire.pseudonyms import Pseudonyms, comparable
 from streams.wire.records import Record, Refusal, decode_record
 
 Read = Record | Refusal | Dropped
@@ -20,21 +22,31 @@ Read = Record | Refusal | Dropped
 class Taken:
     """What one record came to: facts to append, or a refusal to put on record, or neither.
 
-    `late` tells that its time was below its partition's watermark. `values` is what conditions
-    see of it, if it is an event in order.
+    `late` tells that its time was below its partition's watermark.
     """
 
     facts: tuple[Fact, ...] = ()
     refusal: Refusal | None = None
     late: bool = False
-    values: Mapping[str, Value] | None = None
 
 
 class Ingest:
-    """Checks, pseudonymises and screens records; the feed's clock is the caller's."""
+    """Checks, pseudonymises and screens records; the feed's clock is the caller's.
 
-    def __init__(self, rule_set: RuleSet, timing: Timing, pseudonyms: Pseudonyms) -> None:
-        self._first_look = FirstLook(rule_set, timing)
+    `people` are those that records in order were about so far.
+    """
+
+    def __init__(
+        self,
+        rule_set: RuleSet,
+        timing: Timing,
+        pseudonyms: Pseudonyms,
+        *,
+        validates_all: bool = False,
+    ) -> None:
+        """Prepare for a rule set; with `validates_all` every record is checked whole."""
+        self.people = People(partial(comparable, "person"))
+        self.first_look = FirstLook(rule_set, timing, self.people.sides, reads_all=validates_all)
         self._screen = Screen(rule_set)
         self._timing = timing
         self._pseudonyms = pseudonyms
@@ -47,7 +59,9 @@ class Ingest:
             clock: the clock of the partition that brought it.
             now_us: ingest's clock, by which records of the future are refused.
         """
-        return self.admit(self.read(raw, now_us=now_us), clock)
+        taken = self.admit(self.read(raw, now_us=now_us), clock)
+        self.people.thin()
+        return taken
 
     def read(self, raw: bytes, *, now_us: int, trust_recorded: bool = False) -> Read:
         """Return the checked record, or why it is refused, or that no rule needs it.
@@ -56,10 +70,19 @@ class Ingest:
 
         A recorded log's own `recordedtime` stands in for the clock if `trust_recorded`.
         """
+        dropped = self.first_look.dropped(raw, now_us=now_us, trust_recorded=trust_recorded)
+        return dropped or self.read_whole(raw, now_us=now_us, trust_recorded=trust_recorded)
+
+    def read_whole(
+        self, raw: bytes, *, now_us: int, trust_recorded: bool = False
+    ) -> Record | Refusal:
+        """Return the checked record or why it is refused, whether a rule needs it or not."""
         try:
-            dropped = self._first_look.dropped(raw, now_us=now_us, trust_recorded=trust_recorded)
-            return dropped or decode_record(
-                raw, settle_us=self._timing.settle, now_us=now_us, trust_recorded=trust_recorded
+            settle_us = self._timing.settle
+            return plain_record(
+                raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
+            ) or decode_record(
+                raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             )
         # One record must not stop the stream, whatever bug it meets; it is named in the open.
         except Exception as error:  # noqa: BLE001 - see above
@@ -79,9 +102,13 @@ class Ingest:
         late = clock.is_late(read.time_us)
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
-            return Taken(late=late, values=read.values)
-        event = self._event(self._pseudonyms.apply(read), late=late)
-        return Taken(self._facts(event), late=late, values=event.fields)
+            return Taken(late=late)
+        # Before pseudonyms, a person is told by the text that both sides have to agree on.
+        person = read.data.get("person")
+        if person is not None and read.spec.side != "everyone":
+            self.people.note(read.spec.side, str(person))
+        event = self._event(read, late=late)
+        return Taken(self._facts(event), late=late)
 
     def _event(self, record: Record, *, late: bool) -> Event:
         return make_event(
@@ -89,15 +116,14 @@ class Ingest:
             record_id=record.record_id,
             sequence=record.sequence,
             time_us=record.time_us,
-            data=record.data,
+            data=self._pseudonyms.apply(record.type, record.data),
             late=late,
             timing=self._timing,
         )
 
     def _facts(self, event: Event) -> tuple[Fact, ...]:
-        named = event.keys()
         return tuple(
-            Fact(key_of(by, named[by]), event)
+            Fact(key_of(by, str(value)), event)
             for by in self._screen.keys(event.identity.type, event.fields)
-            if by in named
+            if (value := event.data.get(KEYS[by])) is not None
         )

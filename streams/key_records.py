@@ -120,7 +120,7 @@ class KeyRecords:
         else:
             late = clock.is_late(read.time_us)
             clock.observe(read.time_us)
-            self._keep(self._pseudonyms.apply(read), late=late)
+            self._keep(read, late=late)
 
     def _is_of_others(self, raw: bytes, place: int) -> bool:
         """Tell whether a record is in order and another key's; then its time moves on alone.
@@ -166,7 +166,7 @@ class KeyRecords:
             record_id=record.record_id,
             sequence=record.sequence,
             time_us=record.time_us,
-            data=record.data,
+            data=self._pseudonyms.apply(record.type, record.data),
             late=late,
             timing=self._timing,
         )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from streams.logs import Log
-from streams.replay import Summary
+from streams.summary import Summary
 
 _EVERY_S = 0.2
 

@@ -1,156 +1,36 @@
 """Recorded logs in, alerts out: the engine with no bus, in one process."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from rules.alert import Alert
-from rules.authoring.blindness import People, Sightings
-from rules.events import EVENTS
+from rules.authoring.blindness import Sightings
 from rules.fact import Fact, Mark
+from rules.moment import LATEST_US
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.ingest import Ingest, Read, Taken
 from streams.logs import Log
+from streams.reaches import Reach
+from streams.skim import Part
+from streams.sources import Source
+from streams.summary import Summary
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
-from streams.wire.first_look import Dropped
-from streams.wire.pseudonyms import comparable
+from streams.wire.first_look import to_moment
 from streams.wire.records import Record, Refusal
-
-_LONGEST_HEAD = 10_000
-
-
-@dataclass
-class Summary:
-    """What a replay counted.
-
-    `people` are those with calls, with a bank and with both; `blindness` says which rules could
-    not match because something was never known. `alerts` counts the last records by rule and
-    state; `joined_late` the partitions that were first met after others had been heard, below
-    whose start everything counts as late.
-    """
-
-    lines: int = 0
-    empty: int = 0
-    records: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    late: int = 0
-    facts: int = 0
-    below_horizon: int = 0
-    partitions: int = 0
-    joined_late: int = 0
-    alert_records: int = 0
-    alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    people: tuple[int, int, int] = (0, 0, 0)
-    blindness: tuple[str, ...] = ()
-
-    def as_json(self, seconds: float) -> dict[str, object]:
-        """Return the counts as JSON values; `seconds` is how long the replay took."""
-        by_rule: dict[str, dict[str, int]] = {}
-        for (rule, state), count in sorted(self.alerts.items()):
-            by_rule.setdefault(rule, {})[state] = count
-        return {
-            "lines": self.lines,
-            "empty": self.empty,
-            "records": self.records,
-            "refused": dict(sorted(self.refused.items())),
-            "late": self.late,
-            "facts": self.facts,
-            "below_horizon": self.below_horizon,
-            "partitions": self.partitions,
-            "joined_late": self.joined_late,
-            "alert_records": self.alert_records,
-            "alerts": by_rule,
-            "people": dict(zip(("calls", "bank", "both"), self.people, strict=True)),
-            "blind": list(self.blindness),
-            "seconds": round(seconds, 3),
-            "events_per_second": round(self.records / seconds) if seconds else 0,
-        }
-
-    def as_lines(self, seconds: float) -> list[str]:
-        """Return the counts as sentences for a person."""
-        rate = round(self.records / seconds) if seconds else 0
-        refused = ", ".join(f"{reason} {n:,}" for reason, n in sorted(self.refused.items()))
-        records = f"{self.records:,} records in {seconds:.1f} s ({rate:,}/s)"
-        lines = [
-            f"{records} from {self.partitions} feed partitions; {self.facts:,} facts kept",
-            f"refused {self.refused.total():,}" + (f": {refused}" if refused else ""),
-            f"late {self.late:,}; below the horizon {self.below_horizon:,}",
-        ]
-        if self.joined_late:
-            lines.append(
-                f"feed partitions first met after others had been heard: {self.joined_late}; what"
-                " lay below them counted as late (name them with --feeds)"
-            )
-        lines += [
-            f"{rule}: {count:,} {state}" for (rule, state), count in sorted(self.alerts.items())
-        ]
-        calls, bank, both = self.people
-        lines.append(f"people: {calls:,} with calls, {bank:,} with a bank, {both:,} with both")
-        lines += self.blindness
-        return lines if self.alerts else [*lines, "no alerts"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One line that has been read: where it stands and what it came to; None if it is empty."""
-
-    number: int
-    raw: bytes
-    read: Read | None
-
-
-class _Source:
-    """One log while it is replayed: its next line, and the event time at which that stands."""
-
-    def __init__(self, place: int, log: Log, read: Callable[[bytes], Read]) -> None:
-        self.place = place
-        self.log = log
-        self.time_us = NEVER_US
-        self._lines = (
-            _Line(number, raw, read(raw) if raw.strip() else None)
-            for number, raw in enumerate(log.lines())
-        )
-        self._waiting: deque[_Line] = deque()
-
-    def head(self) -> list[Record]:
-        """Return the heartbeats that the log begins with; they are replayed all the same."""
-        beats: list[Record] = []
-        for line in islice(self._lines, _LONGEST_HEAD):
-            self._waiting.append(line)
-            if isinstance(line.read, Record) and line.read.type == "heartbeat":
-                beats.append(line.read)
-            elif line.read is not None:
-                break
-        self._note_time()
-        return beats
-
-    def next(self) -> _Line | None:
-        """Return the next line, or None at the end."""
-        if not self._waiting:
-            return None
-        line = self._waiting.popleft()
-        if not self._waiting:
-            self._waiting.extend(islice(self._lines, 1))
-        self._note_time()
-        return line
-
-    def _note_time(self) -> None:
-        read = self._waiting[0].read if self._waiting else None
-        if read is not None and read.time_us is not None:
-            self.time_us = read.time_us
-
-    def partition_of(self, read: Read) -> Partition:
-        """Return the feed partition that a record of this log comes from."""
-        if read.feed is not None:
-            return (read.feed, read.partition or 0)
-        return (f"{read.source} in log {self.place + 1}", read.partition or 0)
 
 
 class Replay:
-    """Replays logs through the engine; what it emits goes to the two callables as it comes."""
+    """Replays logs through the engine; what it emits goes to the two callables as it comes.
+
+    Most lines are passed over: what no rule needs moves its partition's clock, and that is all.
+    Every other line is a step: read whole, checked, screened and observed by the engine, with the
+    marks of all partitions that have moved before. A mark alone is a step only where it could
+    cause an alert record (`Engine.next_due_us`), so the same lines cause the same records as if
+    every line were a step.
+    """
 
     def __init__(
         self,
@@ -176,9 +56,10 @@ class Replay:
         self._lateness_us = lateness_us
         self._as_of_us = as_of_us
         self._feeds = feeds
-        self._clocks: dict[Partition, FeedClock] = {}
+        self._reaches: dict[Partition, Reach] = {}
+        self._due_us = END_US
         self._sightings = Sightings(rule_set)
-        self._people = People()
+        self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
 
     def run(
@@ -186,95 +67,157 @@ class Replay:
         logs: Sequence[Log],
         on_alert: Callable[[Alert], None],
         on_dead_letter: Callable[[bytes], None],
+        parts: Iterable[Part] | None = None,
     ) -> Summary:
         """Replay the logs to their end, after which everything is final.
+
+        Args:
+            logs: the logs.
+            on_alert: is told each alert record.
+            on_dead_letter: is told each refusal, as a line of JSON.
+            parts: of a single log, what its parts came to, if that is worked out elsewhere.
 
         Raises:
             OutsideFailure: a log cannot be read to its end.
         """
-        sources = [_Source(n, log, self._read) for n, log in enumerate(logs)]
+        self._on_alert, self._on_dead_letter = on_alert, on_dead_letter
+        sources = [
+            Source(n, log, self._ingest, self._as_of_us, parts) for n, log in enumerate(logs)
+        ]
         roster = self._roster(sources)
-        engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
-        self._clocks = {p: FeedClock(self._lateness_us(p[0])) for p in roster}
-        while source := min(sources, key=lambda s: (s.time_us, s.place), default=None):
-            line = source.next()
-            if line is None:
-                sources.remove(source)
-                continue
-            self.summary.lines += 1
-            if line.read is None:
-                self.summary.empty += 1
-                continue
-            rows = self._rows(source, line, line.read, engine, on_dead_letter)
-            self._emit(engine.observe(rows, self.summary.lines), on_alert)
-        ends = [Mark(*partition, END_US) for partition in self._clocks]
-        self._emit(engine.observe(ends, self.summary.lines + 1), on_alert)
-        return self._closed(engine)
+        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
+        for partition in roster:
+            self._reaches[partition] = Reach(partition, self._new_clock(partition, NEVER_US))
+        waiting = list(sources)
+        while waiting:
+            source = min(waiting, key=lambda s: (s.time_us, s.place))
+            if source.is_at_end():
+                waiting.remove(source)
+            else:
+                self._go_on(source, [other for other in waiting if other is not source])
+        ends = [Mark(*partition, END_US) for partition in self._reaches]
+        self._emit(self._engine.observe(ends, self.summary.lines + 1))
+        return self._closed(sources)
 
-    def _read(self, raw: bytes) -> Read:
-        return self._ingest.read(raw, now_us=self._as_of_us, trust_recorded=True)
-
-    def _roster(self, sources: Sequence[_Source]) -> list[Partition]:
-        declared = [(s, beat) for s in sources for beat in s.head()]
-        met = [source.partition_of(beat) for source, beat in declared]
+    def _roster(self, sources: Sequence[Source]) -> list[Partition]:
+        met = [source.partition_of(beat) for source in sources for beat in source.head()]
         return list(dict.fromkeys([*self._feeds, *met]))
 
-    def _rows(
-        self,
-        source: _Source,
-        line: _Line,
-        read: Read,
-        engine: Engine,
-        on_dead_letter: Callable[[bytes], None],
-    ) -> list[Fact | Mark]:
-        self.summary.records += 1
-        if isinstance(read, Refusal):
-            self.summary.refused[read.reason] += 1
-            letter = dead_letter(line.raw, read, source.log.name, 0, line.number)
-            on_dead_letter(encode_dead_letter(letter))
-            if not read.moves_watermark:
-                return []
-        partition = source.partition_of(read)
-        clock = self._clock(partition, engine)
-        before_us = clock.watermark_us
-        taken = self._ingest.admit(read, clock)
-        self._note(read, taken)
-        self.summary.late += taken.late
-        self.summary.facts += len(taken.facts)
-        if clock.watermark_us == before_us:
-            return list(taken.facts)
-        return [*taken.facts, Mark(*partition, clock.watermark_us)]
+    def _new_clock(self, partition: Partition, start_us: int) -> FeedClock:
+        return FeedClock(self._lateness_us(partition[0]), start_us)
 
-    def _clock(self, partition: Partition, engine: Engine) -> FeedClock:
-        clock = self._clocks.get(partition)
-        if clock is None:
-            start_us = engine.join(partition)
-            self.summary.joined_late += start_us != NEVER_US
-            clock = FeedClock(self._lateness_us(partition[0]), start_us)
-            self._clocks[partition] = clock
-        return clock
+    def _go_on(self, source: Source, others: Sequence[Source]) -> None:
+        """Take lines of one source as long as it is the furthest behind in event time."""
+        bound = min(((s.time_us, s.place) for s in others), default=None)
+        until = None if bound is None else _until(*bound, source.place)
+        while not source.is_at_end():
+            source.pass_over(until)
+            self._count(source.passed())
+            if source.is_at_batch_end():
+                self._ingest.people.thin()
+                continue
+            source.note_time()
+            if bound is not None and (source.time_us, source.place) > bound:
+                return
+            self._step(source)
+        self._count(source.passed())
+        source.note_time()
 
-    def _note(self, read: Read, taken: Taken) -> None:
-        if taken.values is None or isinstance(read, Refusal):
+    def _count(self, passed: int) -> None:
+        self.summary.lines += passed
+        self.summary.records += passed
+
+    def _step(self, source: Source) -> None:
+        """Read the next line whole and let the engine observe what it comes to."""
+        self.summary.lines += 1
+        if source.record is None and not source.line.strip():
+            self.summary.empty += 1
+            source.skip()
             return
-        self._sightings.note(read.type, taken.values)
-        # Before pseudonyms, a person is told by the text that both sides have to agree on.
-        told = read.values if isinstance(read, Dropped) else read.data
-        person, side = told.get("person"), EVENTS[read.type].side
-        if person is not None and side != "everyone":
-            self._people.note(side, comparable("person", str(person)))
+        self.summary.records += 1
+        read = source.read()
+        rows: list[Fact | Mark] = [
+            mark for reach in self._reaches.values() if (mark := reach.catch_up()) is not None
+        ]
+        if isinstance(read, Refusal):
+            self._refuse(source, read)
+        if not isinstance(read, Refusal) or read.moves_watermark:
+            partition = source.partition_of(read)
+            if partition not in self._reaches:
+                # It starts at the minimum as it stands, so the engine must know of that first.
+                self._emit(self._engine.observe(rows, self.summary.lines))
+                rows.clear()
+            rows += self._admit(source, read, self._reach(partition))
+        self._emit(self._engine.observe(rows, self.summary.lines))
+        if self._engine.next_due_us != self._due_us:
+            self._due_us = self._engine.next_due_us
+            for each in self._reaches.values():
+                each.look_ahead(self._due_us, self._ingest.first_look.settle)
+        source.skip()
 
-    def _emit(self, alerts: Sequence[Alert], on_alert: Callable[[Alert], None]) -> None:
+    def _refuse(self, source: Source, refusal: Refusal) -> None:
+        self.summary.refused[refusal.reason] += 1
+        letter = dead_letter(source.line, refusal, source.log.name, 0, source.number)
+        self._on_dead_letter(encode_dead_letter(letter))
+
+    def _admit(self, source: Source, read: Read, reach: Reach) -> list[Fact | Mark]:
+        before_us = reach.clock.watermark_us
+        taken = self._ingest.admit(read, reach.clock)
+        self.summary.late += taken.late
+        if isinstance(read, Record):
+            self._note(read, taken)
+        self._follow(source, read, reach)
+        if reach.clock.watermark_us == before_us:
+            return list(taken.facts)
+        return [*taken.facts, Mark(*reach.partition, reach.clock.watermark_us)]
+
+    def _follow(self, source: Source, read: Read, reach: Reach) -> None:
+        """Let records like this one be passed over as far as its partition has now come."""
+        record = source.record
+        if record is not None:
+            source.know(reach)
+            if read.type != "heartbeat" and reach.has_room_for(record):
+                return
+            reach.follow(record, self._as_of_us)
+        else:
+            reach.rest()
+        reach.look_ahead(self._due_us, self._ingest.first_look.settle)
+
+    def _reach(self, partition: Partition) -> Reach:
+        reach = self._reaches.get(partition)
+        if reach is None:
+            start_us = self._engine.join(partition)
+            self.summary.joined_late += start_us != NEVER_US
+            reach = Reach(partition, self._new_clock(partition, start_us))
+            self._reaches[partition] = reach
+        return reach
+
+    def _note(self, record: Record, taken: Taken) -> None:
+        self.summary.facts += len(taken.facts)
+        self._seen[record.type] += 1
+        for fact in taken.facts[:1]:
+            self._sightings.note(record.type, fact.event.fields)
+
+    def _emit(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             self.summary.alert_records += 1
             self._last[alert.alert_id] = (alert.content["rule"]["id"], alert.state)
-            on_alert(alert)
+            self._on_alert(alert)
 
-    def _closed(self, engine: Engine) -> Summary:
-        self.summary.partitions = len(self._clocks)
-        self.summary.below_horizon = engine.first.counts["below_horizon"]
+    def _closed(self, sources: Sequence[Source]) -> Summary:
+        self.summary.partitions = len(self._reaches)
+        self.summary.late += sum(source.late for source in sources)
+        self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
-        self.summary.people = self._people.counts()
-        blindness = self._sightings.sentences() if self.summary.records else []
-        self.summary.blindness = tuple(blindness)
+        self.summary.people = self._ingest.people.counts()
+        self._seen.update(self._ingest.first_look.dropped_by_type())
+        if self.summary.records:
+            blindness = self._sightings.sentences(self._seen, self._engine.lost())
+            self.summary.blindness = tuple(blindness)
         return self.summary
+
+
+def _until(time_us: int, place: int, own_place: int) -> datetime:
+    """Return the latest time at which a source's next line comes before another's."""
+    last_us = time_us if own_place < place else time_us - 1
+    return to_moment(max(0, min(last_us, LATEST_US)))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rules.condition import (
     Aggregate,
@@ -62,6 +62,13 @@ class Question:
         return value is not None
 
 
+class _Counts(NamedTuple):
+    """How many records of each type there were, and how many of them were kept."""
+
+    seen: Mapping[str, int]
+    kept: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Cause:
     """Why a step can bind no event of one type: no event at all, or what was never known."""
@@ -69,13 +76,13 @@ class _Cause:
     event: str
     never: tuple[Question, ...]
 
-    def says(self, seen: Mapping[str, int], kept: Mapping[str, int]) -> str:
-        count, of = kept[self.event], seen.get(self.event, 0)
-        if not of:
-            return f"no {self.event} among {sum(seen.values()):,} records"
+    def says(self, counts: _Counts) -> str:
+        kept, seen = counts.kept.get(self.event, 0), counts.seen.get(self.event, 0)
+        if not seen:
+            return f"no {self.event} among {sum(counts.seen.values()):,} records"
         fields = ", ".join(dict.fromkeys(_said(question) for question in self.never))
-        kept_of = "" if count == of else f" kept, of {of:,}"
-        return f"{fields} in {count:,} of {count:,} {self.event} records{kept_of}"
+        of = "" if kept == seen else f" kept, of {seen:,}"
+        return f"{fields} in {kept:,} of {kept:,} {self.event} records{of}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -100,6 +107,10 @@ def _losses(part: str, lost: Mapping[str, Lost]) -> Iterator[_Loss]:
         if event != "alert":
             for fields, count in by_fields.items():
                 yield _Loss(part, event, fields, count)
+
+
+def _said_of(causes: tuple[_Cause, ...], counts: _Counts) -> str:
+    return " and ".join(cause.says(counts) for cause in causes)
 
 
 def _named(rule: Rule, step: Step) -> str:
@@ -151,67 +162,68 @@ class Sightings:
         Args:
             seen: how many records of each type there were, dropped ones included; all that were
                 noted unless given.
-            lost: how many events each part of each rule lost, as `Engine.lost` tells it.
+            lost: how many events each part of each rule lost, as `Engine.lost` tells it; without
+                it, not all that was kept need have been noted, and nothing is said of losses.
         """
-        seen = self._kept if seen is None else seen
-        return [*self._never(seen), *self._now_and_then(seen, {} if lost is None else lost)]
+        if lost is None:
+            seen = self._kept if seen is None else seen
+            return list(self._never(_Counts(seen, seen)))
+        counts = _Counts(self._kept if seen is None else seen, self._kept)
+        return [*self._never(counts), *self._now_and_then(counts, lost)]
 
-    def _never(self, seen: Mapping[str, int]) -> Iterator[str]:
+    def _never(self, counts: _Counts) -> Iterator[str]:
         rules: dict[tuple[_Cause, ...], list[str]] = {}
         parts: dict[tuple[tuple[_Cause, ...], str], list[str]] = {}
         for rule in self._rules:
-            blind = [found for step in rule.steps if (found := self._blind(rule, step, seen))]
+            blind = [found for step in rule.steps if (found := self._blind(rule, step, counts))]
             for causes in dict.fromkeys(blind):
                 rules.setdefault(causes, []).append(rule.id)
             for step in () if blind else (*rule.unless, *rule.evidence):
-                causes = self._blind(rule, step, seen)
+                causes = self._blind(rule, step, counts)
                 if causes:
                     parts.setdefault((causes, _named(rule, step)), []).append(rule.id)
         for causes in sorted(rules):
-            yield f"{self._said(causes, seen)}: {_rules(rules[causes], 'blind ')}"
+            yield f"{_said_of(causes, counts)}: {_rules(rules[causes], 'blind ')}"
         for causes, name in sorted(parts):
             names = _listed(parts[causes, name])
-            yield f"{self._said(causes, seen)}: {name} is never there, in {names}"
+            yield f"{_said_of(causes, counts)}: {name} is never there, in {names}"
 
     def _now_and_then(
-        self, seen: Mapping[str, int], lost: Mapping[str, Sequence[Mapping[str, Lost]]]
+        self, counts: _Counts, lost: Mapping[str, Sequence[Mapping[str, Lost]]]
     ) -> Iterator[str]:
         losing: dict[_Loss, list[str]] = {}
         for rule in self._rules:
-            for step, by_event in zip(rule.parts, lost.get(rule.id, ()), strict=False):
-                if not self._blind(rule, step, seen):
+            for step, by_event in zip(rule.parts, lost[rule.id], strict=True):
+                if not self._blind(rule, step, counts):
                     for loss in _losses(_named(rule, step), by_event):
                         losing.setdefault(loss, []).append(rule.id)
         for loss in sorted(losing, key=lambda loss: (loss.part, loss.event, -loss.count, loss)):
-            yield f"{loss.says(seen)}, in {_rules(losing[loss])}"
+            yield f"{loss.says(counts.seen)}, in {_rules(losing[loss])}"
 
-    def _said(self, causes: tuple[_Cause, ...], seen: Mapping[str, int]) -> str:
-        return " and ".join(cause.says(seen, self._kept) for cause in causes)
-
-    def _blind(self, rule: Rule, step: Step, seen: Mapping[str, int]) -> tuple[_Cause, ...]:
+    def _blind(self, rule: Rule, step: Step, counts: _Counts) -> tuple[_Cause, ...]:
         """Return why a step can never be fulfilled; nothing if it can."""
         if step.each and step.having:
             # `having` alone decides, so a set may do without members.
             event = step.options[0].event
             hopeless = [c for c in step.having if self._is_hopeless(rule, c)]
-            if not hopeless or (seen.get(event) and not self._kept[event]):
+            if not hopeless or (counts.seen.get(event) and not counts.kept.get(event)):
                 return ()
             return (self._cause_of(rule, event, hopeless[0]),)
-        causes = [self._cause(rule, step, option.event, seen) for option in step.options]
+        causes = [self._cause(rule, step, option.event, counts) for option in step.options]
         return tuple(c for c in causes if c is not None) if None not in causes else ()
 
     def _is_hopeless(self, rule: Rule, condition: Condition) -> bool:
         return True not in self._possible(rule, condition.expression)
 
-    def _cause(self, rule: Rule, step: Step, event: str, seen: Mapping[str, int]) -> _Cause | None:
+    def _cause(self, rule: Rule, step: Step, event: str, counts: _Counts) -> _Cause | None:
         """Return why a step can bind no event of one of its types; None if it can."""
         # Alerts are made here, after ingest, so nothing is known of how many there were.
         if event == "alert":
             return None
-        if not seen.get(event):
+        if not counts.seen.get(event):
             return _Cause(event, ())
         # What the screen dropped has failed on what was known.
-        if not self._kept[event]:
+        if not counts.kept.get(event):
             return None
         own = next(option.where for option in step.options if option.event == event)
         for condition in (*own, *step.where):

@@ -1,8 +1,9 @@
 """Stories run through the real engine: the records they stand for, and the alerts they give."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from rules.alert import Alert
 from rules.events import BY_WIRE_TYPE, normalise
@@ -86,7 +87,7 @@ def _arrive(event: Event, clocks: Mapping[str, FeedClock], *, late: bool) -> Ite
     source = event.identity.source
     clock = clocks[source]
     if late and clock.is_late(event.time_us):
-        event = replace(event, late=True)
+        event = msgspec.structs.replace(event, late=True)
     yield from _facts(event)
     if late:
         clock.observe(event.time_us)

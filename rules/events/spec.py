@@ -36,6 +36,7 @@ class FieldSpec:
         pseudonym: Of an identifier: the kind of its pseudonym.
         needs: The own fields that a derived field is computed from.
         derived: Whether it is computed, and stands in no record.
+        compute: Of a derived field: its value from those of `needs`, any of which may be None.
         currency: Of money: the field that says the currency.
         description: One or two sentences for readers of the contract.
     """
@@ -50,6 +51,7 @@ class FieldSpec:
     derived: bool
     currency: str | None
     description: str
+    compute: Callable[..., Value | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class EventSpec:
         fields: Every field that conditions may use: the own ones in the page's order, then the
             derived ones.
         numbers: The fields whose normal form is not what conditions see, with the currency field.
-        derive: Computes the derived fields from the own ones.
+        derived: The derived fields.
     """
 
     name: str
@@ -81,7 +83,7 @@ class EventSpec:
     interval: bool
     fields: Mapping[str, FieldSpec]
     numbers: tuple[tuple[str, str | None], ...]
-    derive: Callable[[Mapping[str, Scalar]], Mapping[str, Value]] | None
+    derived: tuple[FieldSpec, ...]
 
 
 def normalise(event: Event) -> dict[str, Scalar]:
@@ -110,30 +112,29 @@ def values_of(spec: EventSpec, data: Mapping[str, Scalar]) -> dict[str, Value]:
             continue
         amount = Decimal(text)
         values[name] = amount if currency is None else Money(amount, cast("str", data[currency]))
-    if spec.derive is not None:
-        values.update(spec.derive(data))
+    for field in spec.derived:
+        assert field.compute is not None, "a derived field is computed"
+        value = field.compute(*map(data.get, field.needs))
+        if value is not None:
+            values[field.name] = value
     return values
 
 
-def _derive_call(data: Mapping[str, Scalar]) -> dict[str, Value]:
-    answered_us = data.get("answered_at")
+def _answered(answered_at: int | None) -> bool:
     # A sender that knows of no answer says that nobody has answered yet: never unknown.
-    if answered_us is None:
-        return {"answered": False}
-    ended_us = data.get("ended_at")
-    if ended_us is None:
-        return {"answered": True}
-    return {"answered": True, "talk_time": cast("int", ended_us) - cast("int", answered_us)}
+    return answered_at is not None
 
 
-def _derive_transfer(data: Mapping[str, Scalar]) -> dict[str, Value]:
-    times_paid = data.get("payee_times_paid")
-    if times_paid is not None:
-        return {"payee_is_new": times_paid == 0}
-    first_paid_us = data.get("payee_first_paid_at")
-    if first_paid_us is None:
-        return {}
-    return {"payee_is_new": cast("int", first_paid_us) >= cast("int", data["initiated_at"])}
+def _talk_time(answered_at: int | None, ended_at: int | None) -> int | None:
+    return None if answered_at is None or ended_at is None else ended_at - answered_at
+
+
+def _payee_is_new(
+    payee_times_paid: int | None, payee_first_paid_at: int | None, initiated_at: int
+) -> bool | None:
+    if payee_times_paid is not None:
+        return payee_times_paid == 0
+    return None if payee_first_paid_at is None else payee_first_paid_at >= initiated_at
 
 
 def _kind(info: FieldInfo) -> tuple[Kind, tuple[str, ...], str | None]:
@@ -172,6 +173,7 @@ class _Derived:
     kind: Kind
     needs: tuple[str, ...]
     description: str
+    compute: Callable[..., Value | None]
 
     def among(self, own: Mapping[str, FieldSpec]) -> FieldSpec:
         return FieldSpec(
@@ -185,6 +187,7 @@ class _Derived:
             derived=True,
             currency=None,
             description=self.description,
+            compute=self.compute,
         )
 
 
@@ -196,7 +199,6 @@ def _spec(
     start_field: str | None = None,
     end_field: str | None = None,
     derived: tuple[_Derived, ...] = (),
-    derive: Callable[[Mapping[str, Scalar]], Mapping[str, Value]] | None = None,
 ) -> EventSpec:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", model.__name__).lower()
     own = {
@@ -204,6 +206,7 @@ def _spec(
         for field, info in model.model_fields.items()
         if field != "event_id"
     }
+    computed = tuple(field.among(own) for field in derived)
     return EventSpec(
         name=name,
         wire_type=f"ringfence.{name}.v1",
@@ -213,26 +216,33 @@ def _spec(
         start_field=start_field,
         end_field=end_field,
         interval=end_field is not None,
-        fields=MappingProxyType(own | {field.name: field.among(own) for field in derived}),
+        fields=MappingProxyType(own | {field.name: field for field in computed}),
         numbers=tuple(
             (field.name, field.currency)
             for field in own.values()
             if field.kind in (Kind.MONEY, Kind.NUMBER)
         ),
-        derive=derive,
+        derived=computed,
     )
 
 
-_ANSWERED = _Derived("answered", Kind.BOOL, ("answered_at",), "Whether it was answered.")
+_ANSWERED = _Derived(
+    "answered", Kind.BOOL, ("answered_at",), "Whether it was answered.", _answered
+)
 _TALK_TIME = _Derived(
-    "talk_time", Kind.DURATION, ("answered_at", "ended_at"), "`ended_at` less `answered_at`."
+    "talk_time",
+    Kind.DURATION,
+    ("answered_at", "ended_at"),
+    "`ended_at` less `answered_at`.",
+    _talk_time,
 )
 _PAYEE_IS_NEW = _Derived(
     "payee_is_new",
     Kind.BOOL,
-    ("initiated_at", "payee_times_paid", "payee_first_paid_at"),
+    ("payee_times_paid", "payee_first_paid_at", "initiated_at"),
     "Whether the person had never paid it: `payee_times_paid` is 0 if that is known, else "
     "`payee_first_paid_at` is not before the start.",
+    _payee_is_new,
 )
 
 EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(
@@ -246,7 +256,6 @@ EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(
                 start_field="invited_at",
                 end_field="ended_at",
                 derived=(_ANSWERED, _TALK_TIME),
-                derive=_derive_call,
             ),
             _spec(
                 calls.ScreenShare,
@@ -273,7 +282,6 @@ EVENTS: Final[Mapping[str, EventSpec]] = MappingProxyType(
                 id_field="transfer_id",
                 start_field="initiated_at",
                 derived=(_PAYEE_IS_NEW,),
-                derive=_derive_transfer,
             ),
             _spec(bank.PayeeAdded, "bank"),
             _spec(bank.LoanDrawdown, "bank", id_field="loan_id", start_field="drawn_at"),

@@ -23,9 +23,9 @@ from rules.rule import RuleSet
 from rules.timing import Timing
 from streams.demo.found import Found, replayed
 from streams.logs import Log
-from streams.replay import Summary
 from streams.settings import load_settings
 from streams.simulation.log import FEEDS, Scenario, partition_of, write_log
+from streams.summary import Summary
 
 Json = dict[str, Any]
 
