@@ -13,7 +13,7 @@ from typing import Final
 
 from rules.alert import Alert
 from rules.authoring.blindness import Sightings
-from rules.events import BY_WIRE_TYPE, EVENTS
+from rules.events import BY_WIRE_TYPE
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
 from rules.screen import looked_at
@@ -297,8 +297,7 @@ class ColumnarReplay:
         counted = f"SELECT type, count(*) FROM {log.source} WHERE NOT ({self._odd}) GROUP BY type"
         for wire_type, count in log.query(counted):
             self._seen[BY_WIRE_TYPE[wire_type].name] += count
-        self._sightings.seen = {event: self._seen[event] for event in EVENTS}
-        summary.blindness = tuple(self._sightings.sentences() if summary.records else [])
+        summary.blindness = tuple(self._sightings.sentences(self._seen) if summary.records else [])
         summary.people = self._count_people()
         return summary
 
