@@ -51,9 +51,7 @@ def test_a_mistake_anywhere_is_left_to_the_models(
 
 
 @given(record_objects("call_invitation"), st.integers(0, 400), st.integers(0, 255))
-def test_broken_bytes_are_left_to_the_models(
-    record: dict[str, Any], at: int, byte: int
-) -> None:
+def test_broken_bytes_are_left_to_the_models(record: dict[str, Any], at: int, byte: int) -> None:
     raw = bytearray(json.dumps(record, separators=(",", ":")).encode())
     raw[at % len(raw)] = byte
     judge(bytes(raw))
