@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +44,7 @@ async def test_records_on_topics_become_alerts_and_a_signal_ends_the_worker(
     with worker(site.environ, journal) as process:
         await site.send_calls(range(40))
         await site.send_transfers(range(40))
+        await site.send_blocks(range(40))
         await site.send_end()
         await site.until_caught_up()
         process.send_signal(signal.SIGTERM)
@@ -49,8 +52,18 @@ async def test_records_on_topics_become_alerts_and_a_signal_ends_the_worker(
     alerts = await site.alert_records()
     assert set(alerts) == await site.implied_by_facts()
     assert final_raised(alerts) == site.implied_by_records()
-    assert len(final_raised(alerts)) == len([n for n in range(40) if n % 5 and n % 7])
+    by_rule = Counter(str(rule_of(a)) for a in final_raised(alerts).values())
+    victims = [n for n in range(40) if n % 5 and n % 7]
+    assert by_rule["video_call_then_new_payee"] == len(victims)
+    assert by_rule["alert_then_block"] == len([n for n in victims if n % 4 == 0])
+    # Of each account's victims every one but the first makes a campaign of it.
+    assert by_rule["many_victims"] == len(victims) - len({n // 3 for n in victims})
     assert "cust-" not in await asyncio.to_thread(journal.read_text)
+
+
+def rule_of(alert: Any) -> object:  # noqa: ANN401 - an alert's data
+    """Return the id of the rule that raised an alert."""
+    return alert["rule"]["id"]
 
 
 async def test_no_alert_is_lost_when_a_worker_is_killed_and_another_takes_over(
@@ -80,6 +93,7 @@ async def alerts_over_a_kill(
         process.wait()
     with worker(site.environ, journal, code) as process:
         await site.send_transfers(range(400, 600))
+        await site.send_blocks(range(600))
         await site.send_end()
         await site.until_caught_up()
         process.send_signal(signal.SIGTERM)
