@@ -137,14 +137,16 @@ def record(kind: str, number: int, at_us: int, **data: object) -> bytes:
     ).encode()
 
 
-def call(number: int, at_us: int, relationship: str = "stranger") -> bytes:
+def call(
+    number: int, at_us: int, relationship: str = "stranger", person: str | None = None
+) -> bytes:
     """Return the record of a video call of ten minutes."""
     return record(
         "call_invitation",
         number,
         at_us,
         call_id=f"c-{number}",
-        person=f"cust-{number}",
+        person=person or f"cust-{number}",
         caller="desk@calls.example",
         direction="incoming",
         service="facetime",
@@ -156,9 +158,11 @@ def call(number: int, at_us: int, relationship: str = "stranger") -> bytes:
     )
 
 
-def blocked(number: int, at_us: int) -> bytes:
+def blocked(number: int, at_us: int, person: str | None = None) -> bytes:
     """Return the record of a caller who cuts a person off."""
-    return record("contact_blocked", number, at_us, person=f"cust-{number}", by="counterparty")
+    return record(
+        "contact_blocked", number, at_us, person=person or f"cust-{number}", by="counterparty"
+    )
 
 
 def transfer(
@@ -167,6 +171,7 @@ def transfer(
     status: str = "attempted",
     sequence: int = 0,
     payee: str | None = None,
+    person: str | None = None,
 ) -> bytes:
     """Return the record of a transfer to a payee never paid before."""
     plain = json.loads(
@@ -175,7 +180,7 @@ def transfer(
             number,
             at_us,
             transfer_id=f"p-{number}",
-            person=f"cust-{number}",
+            person=person or f"cust-{number}",
             initiated_at=format_moment(at_us),
             amount="20000",
             currency="CNY",
