@@ -38,13 +38,20 @@ class Told:
         self._acknowledged_us = watermark_us
 
     def mark_due(self, now_s: float) -> int | None:
-        """Return the watermark to tell now, or None; what is returned counts as told."""
+        """Return the watermark to tell now, or None; whoever tells it says so afterwards."""
         if self._acknowledged_us <= self._marked_us:
             return None
         if now_s - self._marked_at_s < MARK_EVERY_S:
             return None
-        self._marked_us, self._marked_at_s = self._acknowledged_us, now_s
-        return self._marked_us
+        self._marked_at_s = now_s
+        return self._acknowledged_us
+
+    def marked(self, watermark_us: int) -> None:
+        """Note that the broker has acknowledged a mark in every partition of the log.
+
+        Not before: a lane may be taken away in between, and its state live on with the next.
+        """
+        self._marked_us = max(self._marked_us, watermark_us)
 
 
 class FeedState:

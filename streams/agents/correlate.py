@@ -158,6 +158,7 @@ class CorrelateStation:
             await self._sender.send_all(
                 [Message(into.name, None, value, n) for n in range(into.size)]
             )
+            state.told.marked(watermark_us)
 
     def _tell_skipped(self, batch: RecordBatch[FactsState]) -> None:
         topic, number = batch.partition

@@ -189,3 +189,4 @@ class IngestStation:
         into = self._log
         value = encode_mark(Mark(*partition, watermark_us), into.roster)
         await self._sender.send_all([Message(into.name, None, value, n) for n in range(into.size)])
+        state.told.marked(watermark_us)

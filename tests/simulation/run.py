@@ -129,6 +129,7 @@ def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partiti
     spoken = banks[:1] if is_silent else banks
     at_us = TEN_O_CLOCK
     numbers = iter(range(1_000))
+    rejected: list[tuple[list[bytes], int, int, str]] = []
     for part in range(random.randint(1, 2)):
         for _ in range(random.randint(1, 4)):
             at_us += random.randint(0, 240) * SECOND_US
@@ -140,6 +141,8 @@ def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partiti
                 bank.append(transfer(number, pay_at_us, payee="mule", person=person))
                 if random.random() < 0.2:
                     bank.append(transfer(number, pay_at_us, "rejected", 1, "mule", person))
+                elif random.random() < 0.3:
+                    rejected.append((bank, number, pay_at_us, person))
             if random.random() < 0.3:
                 calls.append(blocked(number, at_us + 60 * SECOND_US, person))
             if random.random() < 0.15:
@@ -148,10 +151,20 @@ def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partiti
                 late_us = at_us - random.randint(10, 40) * MINUTE_US
                 calls.append(call(next(numbers), late_us, person=person))
         # Time leaps, so that alerts become final and things are forgotten in the middle of it.
-        at_us += random.choice((HOUR_US, 14 * HOUR_US, 30 * HOUR_US))
+        leap_us = random.choice((HOUR_US, 14 * HOUR_US, 30 * HOUR_US))
+        at_us += leap_us
         for feed in (calls, *spoken):
             if random.random() < 0.8 or part == 0:
                 feed.append(heartbeat(at_us))
+        # What is rejected hours later is still in time, and takes campaigns back with it.
+        while rejected and leap_us == HOUR_US:
+            bank, number, pay_at_us, person = rejected.pop()
+            bank.append(
+                transfer(
+                    number, pay_at_us, "rejected", 1, "mule", person, told_at_us=at_us + SECOND_US
+                )
+            )
+        rejected.clear()
     for feed in (calls, *spoken):
         feed.append(heartbeat(at_us + 5 * _DAY_US))
     return {("calls", 0): calls, ("transactions", 0): banks[0], _SILENT: banks[1]}

@@ -152,17 +152,26 @@ def test_a_note_at_the_very_row_will_do_and_one_behind_it_will_not() -> None:
 
 def test_a_mark_goes_out_once_a_second_and_the_last_one_too() -> None:
     state = FeedState(FeedClock(0))
-    assert state.told.mark_due(0.0) is None
+    told = state.told
+    assert told.mark_due(0.0) is None
     state.clock.observe(5)
     # Its facts are not in the log yet, so nothing may be said of what comes after them.
-    assert state.told.mark_due(0.0) is None
+    assert told.mark_due(0.0) is None
     state.acknowledge()
-    assert state.told.mark_due(0.0) == 5
+    assert told.mark_due(0.0) == 5
+    told.marked(5)
     state.clock.observe(6)
     state.acknowledge()
-    assert state.told.mark_due(0.9) is None
-    assert state.told.mark_due(1.0) == 6
-    assert state.told.mark_due(2.0) is None
+    assert told.mark_due(0.9) is None
+    assert told.mark_due(1.0) == 6
+    told.marked(6)
+    assert told.mark_due(2.0) is None
+
+
+def test_a_mark_that_was_not_acknowledged_is_due_again() -> None:
+    told = FeedState(FeedClock(0, 7)).told
+    assert told.mark_due(0.0) == 7
+    assert told.mark_due(1.0) == 7
 
 
 def test_a_committed_watermark_is_due_at_once() -> None:

@@ -172,8 +172,10 @@ def transfer(
     sequence: int = 0,
     payee: str | None = None,
     person: str | None = None,
+    *,
+    told_at_us: int | None = None,
 ) -> bytes:
-    """Return the record of a transfer to a payee never paid before."""
+    """Return the record of a transfer to a payee never paid before, told at once or later."""
     plain = json.loads(
         record(
             "transfer",
@@ -191,7 +193,9 @@ def transfer(
             status=status,
         )
     )
-    return json.dumps({**plain, "id": f"{plain['id']}.{sequence}", "sequence": sequence}).encode()
+    time = plain["time"] if told_at_us is None else format_moment(told_at_us)
+    name = f"{plain['id']}.{sequence}"
+    return json.dumps({**plain, "id": name, "sequence": sequence, "time": time}).encode()
 
 
 def heartbeat(watermark_us: int) -> bytes:
