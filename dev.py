@@ -52,6 +52,7 @@ LOG = VENV / "install.log"
 LOCK = ROOT / "requirements.lock"
 RUNTIME_LOCK = ROOT / "deploy" / "requirements.lock"
 INSTALLING = "installing"
+EXTRAS = ("demo", "columnar", "bench", "test", "dev")
 
 FAST = "not broker and not slow"
 LONG = "broker or slow"
@@ -160,7 +161,7 @@ def lock(arguments: Sequence[str]) -> int:
         uv = shutil.which("uv") or fetch_uv(Path(folder))
         compiler = [uv, "pip", "compile", "--quiet", "--universal", "--generate-hashes"]
         compiler += ["--custom-compile-command", "python3 dev.py lock", "pyproject.toml", "-"]
-        everything = ["--extra", "demo", "--extra", "test", "--extra", "dev", "-o", LOCK.name]
+        everything = [part for extra in EXTRAS for part in ("--extra", extra)] + ["-o", LOCK.name]
         runtime = ["-c", LOCK.name, "-o", str(RUNTIME_LOCK.relative_to(ROOT))]
         for command in ([*compiler, *everything, *arguments], [*compiler, *runtime]):
             done = subprocess.run(command, cwd=ROOT, input=backend, text=True, check=False)

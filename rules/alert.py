@@ -1,7 +1,8 @@
 """One record of an alert, its identity, and its bytes: always the same for the same claim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -66,13 +67,15 @@ def alert_id(rule: Rule, anchor: Identity, key: str) -> str:
 
     The key counts only for rules that read alerts: an alert under two keys is about two things.
     """
-    return _uuid([rule.id, *anchor, *([key] if rule.reads_alerts else [])])
+    return _uuid(rule.id, *anchor, *([key] if rule.reads_alerts else []))
 
 
 def incident_of(rule: Rule, key: str, anchor_start_us: int) -> str:
     """Return what groups the alerts of one key and UTC day: UUIDv5 of just these."""
-    return _uuid([rule.by, key, str(anchor_start_us // DAY_US)])
+    return _uuid(rule.by, key, str(anchor_start_us // DAY_US))
 
 
-def _uuid(names: Sequence[str]) -> str:
+# Of one key many rules and records ask the same, so what was asked last is remembered.
+@lru_cache(4_096)
+def _uuid(*names: str) -> str:
     return str(uuid5(NAMESPACE, msgspec.json.encode(names).decode()))

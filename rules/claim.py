@@ -83,7 +83,6 @@ def _at_stake(anchor: Event) -> Json:
 
 
 def _evidence(rule: Rule, match: Match) -> Iterator[Json]:
-    looked_at = _looked_at(rule)
     for step, bound in zip(rule.parts, match.bound, strict=True):
         if isinstance(bound, Event):
             yield {
@@ -91,27 +90,15 @@ def _evidence(rule: Rule, match: Match) -> Iterator[Json]:
                 **_coordinates(bound),
                 "until": format_moment(bound.end_us),
                 "late": bound.late,
-                "fields": _fields(looked_at.get(step.name, ()), bound),
+                "fields": _fields(rule.looked_at.get(step.name, ()), bound),
             }
         elif bound is not None:
             yield {
                 "step": step.name,
                 "count": len(bound),
-                "totals": _totals(looked_at.get(step.name, ()), bound),
+                "totals": _totals(rule.looked_at.get(step.name, ()), bound),
                 "sample": [_sampled(event) for event in bound[-_SAMPLE:]],
             }
-
-
-def _looked_at(rule: Rule) -> Mapping[str, Sequence[Field]]:
-    """Return for each step the fields that the rule's conditions look at, in their order."""
-    found: dict[str, dict[Field, None]] = {}
-    for part in rule.parts:
-        for condition in part.conditions:
-            for read in condition.reads:
-                field = read.field if isinstance(read, Aggregate) else read
-                if isinstance(field, Field):
-                    found.setdefault(field.step, {})[field] = None
-    return {step: tuple(fields) for step, fields in found.items()}
 
 
 def _fields(looked_at: Sequence[Field], event: Event) -> Json:

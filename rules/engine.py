@@ -23,14 +23,16 @@ stage less what the alerts of that stage still wait for; `rules.stages` puts the
 """
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rules.alert import Alert, Json, alert_id
 from rules.claim import content_of
 from rules.fact import Event, Fact, Identity, Mark, greatest
+from rules.groups import Group, group_plans
 from rules.history import FirstRows, History
+from rules.judging import Judging, Mask, OwnConditions
 from rules.matching import Match, Plan, make_plan
 from rules.rule import RuleSet
 from rules.watermark import END_US, Partition, Watermarks
@@ -68,15 +70,13 @@ class _Case:
         return waits or self.state == "withdrawn"
 
 
-@dataclass(slots=True)
-class _Memory:
-    """What is remembered under one key: the events, and the open alerts that need each.
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What an event of one type under one kind of key is good for, and for how long."""
 
-    Of the events of one type that an alert rests on only the least is noted: caps drop it first.
-    """
-
-    history: History = field(default_factory=History)
-    cases: dict[Identity, set[_CaseKey]] = field(default_factory=dict)
+    own: OwnConditions
+    groups: tuple[Group, ...]
+    keep_us: int
 
 
 class Correlator:
@@ -105,24 +105,33 @@ class Correlator:
             self.watermarks.raise_to(partition, watermark_us)
         self.counts: Counter[str] = Counter()
         self._max_history = max_history
-        self._uses: dict[tuple[str, str], list[tuple[Plan, list[int]]]] = {}
-        self._plans = [make_plan(n, rule) for n, rule in enumerate(rule_set.rules)]
-        for plan in self._plans:
-            self._note_uses(plan)
-        self._memories: dict[str, _Memory] = {}
+        self.judging = Judging(rule_set.rules)
+        self._plans = [make_plan(n, rule, self.judging) for n, rule in enumerate(rule_set.rules)]
+        self._uses = self._make_uses()
+        self._histories: dict[str, History] = {}
+        # The open alerts that need an event, by key. Of the events of one type that an alert
+        # rests on only the least is noted: caps drop it first.
+        self._resting: dict[str, dict[Identity, set[_CaseKey]]] = {}
         self._first_rows = FirstRows()
         self._forgettable: list[tuple[int, str, Identity]] = []
         self._cases: dict[_CaseKey, _Case] = {}
         self._closing: list[tuple[int, _CaseKey]] = []
         self._changed: dict[_CaseKey, _Case] = {}
 
-    def _note_uses(self, plan: Plan) -> None:
-        by_type: dict[str, list[int]] = {}
-        for number, part in enumerate(plan.rule.parts):
-            for option in part.options:
-                by_type.setdefault(option.event, []).append(number)
-        for event_type, numbers in by_type.items():
-            self._uses.setdefault((plan.rule.by, event_type), []).append((plan, numbers))
+    def _make_uses(self) -> dict[tuple[str, str], _Use]:
+        groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
+        keep_us: Counter[tuple[str, str]] = Counter()
+        for group in group_plans(self._plans):
+            for event_type in group.types:
+                groups[group.by, event_type].append(group)
+        for plan in self._plans:
+            for event_type in {t for of_part in plan.signatures for t in of_part}:
+                key = (plan.rule.by, event_type)
+                keep_us[key] = max(keep_us[key], plan.rule.keep_us)
+        return {
+            key: _Use(self.judging.own[key], tuple(found), keep_us[key])
+            for key, found in groups.items()
+        }
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
         """Take in the rows that one step brings and return the alert records it causes.
@@ -141,9 +150,10 @@ class Correlator:
 
     @property
     def next_due_us(self) -> int:
-        """The moment that the least watermark must pass before a mark can cause an alert record.
+        """The least moment that the minimum watermark must pass before a mark causes a record.
 
-        Until then marks can be left out, if the next fact is preceded by the latest of each.
+        Until then marks may wait and be observed together, in a step of their own before the next
+        fact, or in that in which they pass it.
         """
         return self._closing[0][0] if self._closing else END_US
 
@@ -156,84 +166,105 @@ class Correlator:
 
     def remembered(self) -> int:
         """Return how many events are remembered, under all keys together."""
-        return sum(len(memory.history) for memory in self._memories.values())
+        return sum(map(len, self._histories.values()))
 
     def _take(self, key: str, arrived: Event, revision: int) -> None:
         by, value = key.split(":", 1)
-        uses = self._uses.get((by, arrived.identity.type), [])
-        self.counts["late"] += arrived.late
-        if not uses:
+        identity = arrived.identity
+        if arrived.late:
+            self.counts["late"] += 1
+        use = self._uses.get((by, identity.type))
+        if use is None:
             return
-        needed_until_us = arrived.start_us + max(plan.rule.keep_us for plan, _ in uses)
+        needed_until_us = arrived.start_us + use.keep_us
         if needed_until_us < self.watermarks.minimum_us:
             self.counts["below_horizon"] += 1
             return
-        memory = self._memories.setdefault(key, _Memory())
-        held = memory.history.get(arrived.identity)
-        event = arrived if held is None else greatest(held, arrived)
-        if event is held:
+        history = self._histories.get(key)
+        if history is None:
+            history = self._histories[key] = History()
+        held = history.row(identity)
+        event = arrived if held is None else greatest(held[2], arrived)
+        if held is not None and event is held[2]:
             return
-        memory.history.put(event)
+        fits = use.own.judge(event).fits
+        history.put(event, fits)
         if held is None:
             self._first_rows.note(revision, needed_until_us)
-            heapq.heappush(self._forgettable, (needed_until_us, key, event.identity))
-        for plan, parts in uses:
-            for anchor in self._touched(plan, parts, memory.history, event):
-                # A late anchor is judged once; everything else of a closed anchor stands. One
-                # that a cap has dropped may have had its final record.
-                fresh = (
-                    held is None and anchor is event and not memory.history.may_have_dropped(event)
-                )
-                if fresh or not self._is_closed(plan, anchor):
-                    self._judge(plan, value, memory, anchor)
-        if held is None:
-            self._keep_within_cap(memory, event)
+            heapq.heappush(self._forgettable, (needed_until_us, key, identity))
+            is_new = not history.may_have_dropped(event)
+            self._judge_touched(use, key, value, event, fits, is_new=is_new)
+            self._keep_within_cap(key, event)
+        else:
+            self._judge_touched(use, key, value, event, fits | held[3], is_new=False)
+
+    def _judge_touched(
+        self, use: _Use, key: str, value: str, event: Event, fits: Mask, *, is_new: bool
+    ) -> None:
+        """Judge the anchors whose match an event that has just changed could touch.
+
+        Args:
+            use: what the event is good for.
+            key: the key under which it has come, and `value` that key's value.
+            value: see `key`.
+            event: the event as it stands now.
+            fits: the signatures that it fits, or did before.
+            is_new: whether nothing of it was known before, even if forgotten since.
+        """
+        if not fits:
+            return
+        history = self._histories[key]
+        for group in use.groups:
+            for anchor, rules in group.touched(history, event, fits):
+                for plan in self._to_judge(group, rules, key, value, anchor):
+                    itself = anchor is event
+                    if not (itself or plan.touches(event, fits, anchor)):
+                        continue
+                    # A late anchor is judged once; everything else of a closed anchor stands. One
+                    # that a cap has dropped may have had its final record.
+                    if (itself and is_new) or not self._is_closed(plan, anchor):
+                        self._judge(plan, key, value, anchor)
+
+    def _to_judge(
+        self, group: Group, rules: Mask, key: str, value: str, anchor: Event
+    ) -> Iterator[Plan]:
+        """Yield the plans that could match at an anchor, and those that have an alert there."""
+        possible = group.possible(self._histories[key], anchor, rules)
+        yield from group.plans(possible)
+        # Without an alert that rests on something there is none to take away.
+        if key in self._resting:
+            for plan in group.plans(rules & ~possible):
+                if (plan.number, value, anchor.identity) in self._cases:
+                    yield plan
 
     def _is_closed(self, plan: Plan, anchor: Event) -> bool:
         return plan.rule.closes_at(anchor.start_us) < self.watermarks.minimum_us
 
-    def _touched(
-        self, plan: Plan, parts: list[int], history: History, event: Event
-    ) -> Iterable[Event]:
-        """Return the anchors whose match an event that has just changed could touch."""
-        touched: dict[Identity, Event] = {}
-        for part in parts:
-            fits = plan.fits(part, event)
-            if not history.mark_candidate((plan.number, part), event, fits=fits):
-                continue
-            if part == plan.anchor:
-                touched[event.identity] = event
-            least_us, greatest_us = plan.rule.span.ranges[plan.rule.parts[part].name]
-            for anchor in history.greatest_first(
-                (plan.number, plan.anchor), event.start_us - greatest_us, event.start_us - least_us
-            ):
-                touched[anchor.identity] = anchor
-        return touched.values()
-
-    def _judge(self, plan: Plan, value: str, memory: _Memory, anchor: Event) -> None:
-        key = (plan.number, value, anchor.identity)
-        case = self._cases.get(key)
+    def _judge(self, plan: Plan, key: str, value: str, anchor: Event) -> None:
+        case_key = (plan.number, value, anchor.identity)
+        case = self._cases.get(case_key)
         if case is not None and case.frozen:
             return
         match, cut_short = None, False
-        if memory.history.is_candidate((plan.number, plan.anchor), anchor):
-            match, cut_short = plan.match(memory.history, anchor)
+        history = self._histories[key]
+        if history.fits(anchor, plan.signatures[plan.anchor]):
+            match, cut_short = plan.match(history, anchor)
         self.counts["cut_short"] += cut_short
         if match is not None:
-            self._hold(key, case, memory, match, cut_short=cut_short)
+            self._hold(key, case_key, case, match, cut_short=cut_short)
         elif case is not None:
             # What a cap kept from being found takes no alert away.
             if cut_short:
                 _freeze(case)
             else:
                 case.state = "withdrawn"
-                self._rest(memory, key, case, frozenset())
-            self._changed[key] = case
+                self._rest(key, case_key, case, frozenset())
+            self._changed[case_key] = case
 
     def _hold(
-        self, key: _CaseKey, case: _Case | None, memory: _Memory, match: Match, *, cut_short: bool
+        self, key: str, case_key: _CaseKey, case: _Case | None, match: Match, *, cut_short: bool
     ) -> None:
-        number, value, _ = key
+        number, value, _ = case_key
         plan = self._plans[number]
         content = dict(content_of(plan, value, match))
         is_closed = self._is_closed(plan, match.anchor)
@@ -242,34 +273,40 @@ class Correlator:
         if cut_short:
             content["truncated"] = True
         if case is None:
-            case = self._cases[key] = _Case(plan, value, match.anchor, content, final=is_closed)
-            heapq.heappush(self._closing, (plan.rule.closes_at(match.anchor.start_us), key))
+            case = _Case(plan, value, match.anchor, content, final=is_closed)
+            self._cases[case_key] = case
+            # One that is final already has nothing to wait for.
+            if not is_closed:
+                closes_us = plan.rule.closes_at(match.anchor.start_us)
+                heapq.heappush(self._closing, (closes_us, case_key))
         case.state, case.content, case.anchor = "raised", content, match.anchor
         case.open_steps = _open_steps(plan, match)
-        self._rest(memory, key, case, _least_of_each_type(match))
-        self._changed[key] = case
+        self._rest(key, case_key, case, _least_of_each_type(match))
+        self._changed[case_key] = case
 
     def _rest(
-        self, memory: _Memory, key: _CaseKey, case: _Case, events: frozenset[Identity]
+        self, key: str, case_key: _CaseKey, case: _Case, events: frozenset[Identity]
     ) -> None:
         """Note the events with which an open alert stands or falls, in place of those before."""
+        resting = self._resting.setdefault(key, {})
         for identity in case.rests_on - events:
-            memory.cases[identity].discard(key)
+            resting[identity].discard(case_key)
         for identity in events - case.rests_on:
-            memory.cases.setdefault(identity, set()).add(key)
+            resting.setdefault(identity, set()).add(case_key)
         case.rests_on = events
 
-    def _keep_within_cap(self, memory: _Memory, event: Event) -> None:
-        least = memory.history.least_beyond(self._max_history, event.identity.type)
+    def _keep_within_cap(self, key: str, event: Event) -> None:
+        history = self._histories[key]
+        least = history.least_beyond(self._max_history, event.identity.type)
         if least is None:
             return
         self.counts["dropped_by_cap"] += 1
-        for key in sorted(memory.cases.pop(least.identity, ())):
-            case = self._cases.get(key)
+        for case_key in sorted(self._resting.get(key, {}).pop(least.identity, ())):
+            case = self._cases.get(case_key)
             if case is not None and not (case.final or case.frozen):
                 _freeze(case)
-                self._changed[key] = case
-        memory.history.drop(least)
+                self._changed[case_key] = case
+        history.drop(least)
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
@@ -282,14 +319,16 @@ class Correlator:
     def _forget(self) -> None:
         while self._forgettable and self._forgettable[0][0] < self.watermarks.minimum_us:
             _, key, identity = heapq.heappop(self._forgettable)
-            memory = self._memories.get(key)
+            history = self._histories.get(key)
             # A cap may have dropped it before its time.
-            if memory is None or memory.history.get(identity) is None:
+            if history is None or history.row(identity) is None:
                 continue
-            memory.history.forget(identity)
-            memory.cases.pop(identity, None)
-            if not memory.history:
-                del self._memories[key]
+            history.forget(identity)
+            if key in self._resting:
+                self._resting[key].pop(identity, None)
+            if not history:
+                del self._histories[key]
+                self._resting.pop(key, None)
 
     def _write(self, revision: int) -> Iterator[Alert]:
         changed, self._changed = self._changed, {}

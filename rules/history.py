@@ -1,94 +1,129 @@
-"""What is remembered under one key: the events, and in order those that each step could bind."""
+"""What is remembered under one key: the events, in order, and which conditions each fulfils."""
 
+import heapq
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from rules.fact import Event, Identity, Place
+from rules.fact import Event, Identity
 from rules.moment import MINUTE_US
 
-StepKey = tuple[int, int]
-"""A part of a rule: the rule's number and the part's place."""
+Row = tuple[int, Identity, Event, int]
+"""An event where it stands among others: start, identity, the event, the signatures it fits."""
+
+_LOOKED_AT = 16
 
 
 class History:
-    """The events of one key, each as its greatest record tells it.
+    """The events of one key, each as its greatest record tells it, in order of place."""
 
-    The candidates of a step are the events that fulfil its own conditions, ordered by place.
-    """
-
-    __slots__ = ("_by_type", "_candidates", "_dropped", "_events")
+    __slots__ = ("_by_type", "_dropped", "_rows")
 
     def __init__(self) -> None:
-        self._events: dict[Identity, Event] = {}
-        self._by_type: dict[str, list[Place]] = {}
-        self._candidates: dict[StepKey, list[Place]] = {}
-        self._dropped: dict[str, Place] = {}
+        self._rows: dict[Identity, Row] = {}
+        self._by_type: dict[str, list[Row]] = {}
+        self._dropped: dict[str, tuple[int, Identity]] = {}
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._rows)
 
-    def get(self, identity: Identity) -> Event | None:
-        """Return the event as it stands, if it is remembered."""
-        return self._events.get(identity)
+    def row(self, identity: Identity) -> Row | None:
+        """Return an event as it stands, with the signatures it fits, if it is remembered."""
+        return self._rows.get(identity)
 
-    def put(self, event: Event) -> None:
-        """Remember an event, in place of what was known of it before."""
-        held = self._events.get(event.identity)
-        if held is not None and held.start_us != event.start_us:
-            # A start is fixed, so its sender has broken the contract; notes of the old place
-            # would outlive the event and stop the partition when they are looked up.
-            self.forget(event.identity)
+    def put(self, event: Event, fits: int) -> None:
+        """Remember an event and the signatures it fits, in place of what was known before."""
+        identity = event.identity
+        row = (event.start_us, identity, event, fits)
+        held = self._rows.get(identity)
+        if held is not None and held[0] != event.start_us:
+            # A start is fixed, so its sender has broken the contract; a row at the old place
+            # would outlive the event and stop the partition when it is looked up.
+            self.forget(identity)
             held = None
-        if held is None:
-            insort(self._by_type.setdefault(event.identity.type, []), event.place)
-        self._events[event.identity] = event
+        self._rows[identity] = row
+        rows = self._by_type.get(identity.type)
+        if rows is None:
+            self._by_type[identity.type] = [row]
+        elif held is None:
+            insort(rows, row)
+        else:
+            rows[bisect_left(rows, row[:2])] = row
 
     def least_beyond(self, cap: int, event_type: str) -> Event | None:
         """Return the least event of a type, if more than `cap` of it are remembered."""
-        places = self._by_type[event_type]
-        return self._events[Identity(*places[0][1:])] if len(places) > cap else None
+        rows = self._by_type[event_type]
+        return rows[0][2] if len(rows) > cap else None
 
     def drop(self, event: Event) -> None:
         """Forget an event before its time, and note how far up its type has been dropped."""
-        dropped = self._dropped.get(event.identity.type)
-        if dropped is None or dropped < event.place:
-            self._dropped[event.identity.type] = event.place
+        place = (event.start_us, event.identity)
+        self._dropped[event.identity.type] = max(
+            place, self._dropped.get(event.identity.type, place)
+        )
         self.forget(event.identity)
 
     def may_have_dropped(self, event: Event) -> bool:
         """Tell whether an event may have been here before, and been dropped."""
         dropped = self._dropped.get(event.identity.type)
-        return dropped is not None and event.place <= dropped
+        return dropped is not None and (event.start_us, event.identity) <= dropped
 
-    def mark_candidate(self, step: StepKey, event: Event, *, fits: bool) -> bool:
-        """Note whether an event fits a step; tell whether it did before or does now."""
-        places = self._candidates.get(step)
-        at = -1 if places is None else _find(places, event.place)
-        if fits and at < 0:
-            insort(self._candidates.setdefault(step, []), event.place)
-        elif at >= 0 and not fits and places is not None:
-            del places[at]
-        return fits or at >= 0
+    def fits(self, event: Event, signatures: Mapping[str, int]) -> bool:
+        """Tell whether an event fits what these signatures ask of its type."""
+        return self._rows[event.identity][3] & signatures[event.identity.type] != 0
 
-    def is_candidate(self, step: StepKey, event: Event) -> bool:
-        """Tell whether an event fits a step."""
-        return _find(self._candidates.get(step, []), event.place) >= 0
+    def between(self, event_type: str, least_us: int, greatest_us: int) -> list[Row]:
+        """Return the rows of a type that start within the bounds, in order."""
+        rows = self._by_type.get(event_type)
+        if rows is None:
+            return []
+        return rows[bisect_left(rows, (least_us,)) : bisect_left(rows, (greatest_us + 1,))]
 
-    def greatest_first(self, step: StepKey, least_us: int, greatest_us: int) -> Iterator[Event]:
-        """Yield a step's candidates that start within the bounds, the greatest place first."""
-        places = self._candidates.get(step, [])
-        low = bisect_left(places, (least_us,))
-        for at in range(bisect_left(places, (greatest_us + 1,)) - 1, low - 1, -1):
-            yield self._events[Identity(*places[at][1:])]
+    def fitted_between(self, event_type: str, least_us: int, greatest_us: int) -> int:
+        """Return signatures that hold all that some event fits which starts within the bounds."""
+        rows = self.between(event_type, least_us, greatest_us)
+        # Of many, it is quicker to find out at the time that none fits.
+        if len(rows) > _LOOKED_AT:
+            return -1
+        fitted = 0
+        for row in rows:
+            fitted |= row[3]
+        return fitted
+
+    def greatest_first(
+        self, signatures: Mapping[str, int], least_us: int, greatest_us: int
+    ) -> Iterator[Event]:
+        """Yield what fits and starts within the bounds, the greatest place first.
+
+        Args:
+            signatures: for each type that is asked for, those of which one has to fit.
+            least_us: the first moment at which a start is within the bounds.
+            greatest_us: the last.
+        """
+        if len(signatures) == 1:
+            ((event_type, signature),) = signatures.items()
+            rows = self._fitting(event_type, signature, least_us, greatest_us)
+        else:
+            several = (self._fitting(*each, least_us, greatest_us) for each in signatures.items())
+            rows = heapq.merge(*several, reverse=True)
+        return (row[2] for row in rows)
+
+    def _fitting(
+        self, event_type: str, signature: int, least_us: int, greatest_us: int
+    ) -> Iterator[Row]:
+        rows = self._by_type.get(event_type, [])
+        low = bisect_left(rows, (least_us,))
+        for at in range(bisect_left(rows, (greatest_us + 1,)) - 1, low - 1, -1):
+            if rows[at][3] & signature:
+                yield rows[at]
 
     def forget(self, identity: Identity) -> None:
         """Drop an event and all notes of it."""
-        event = self._events.pop(identity)
-        for places in (self._by_type[identity.type], *self._candidates.values()):
-            at = _find(places, event.place)
-            if at >= 0:
-                del places[at]
+        row = self._rows.pop(identity)
+        rows = self._by_type[identity.type]
+        del rows[bisect_left(rows, row[:2])]
+        if not rows:
+            del self._by_type[identity.type]
 
 
 class FirstRows:
@@ -113,8 +148,3 @@ class FirstRows:
         while self._rows and self._rows[0][1] < minimum_us:
             self._rows.popleft()
         return self._rows[0][0] if self._rows else None
-
-
-def _find(places: list[Place], place: Place) -> int:
-    at = bisect_left(places, place)
-    return at if at < len(places) and places[at] == place else -1

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rules.condition import Expression, Field, compile_expression, gap_us
+from rules.condition import Expression, compile_expression, gap_us
 from rules.events import Kind
 from rules.fact import Event
 from rules.history import History
+from rules.judging import Judging, Mask
 from rules.rule import Rule, Step
 
 Judge = Callable[[Any], bool | None]
@@ -62,7 +63,8 @@ class Plan:
 
     Attributes:
         number: Tells the rule from the others of its set.
-        own: For each part and event type, the conditions that such an event alone decides.
+        signatures: For each part and type of event, that of the conditions which such an event
+            alone decides.
         checks: For each part, the relations and joint conditions to judge once its event is
             chosen: of a single step those that it completes, of any other part its own.
         having: For each part, the conditions over its set.
@@ -71,7 +73,7 @@ class Plan:
 
     number: int
     rule: Rule
-    own: tuple[Mapping[str, tuple[Judge, ...]], ...]
+    signatures: tuple[Mapping[str, Mask], ...]
     checks: tuple[tuple[Judge, ...], ...]
     having: tuple[tuple[Judge, ...], ...]
     anchor: int
@@ -79,11 +81,19 @@ class Plan:
     sets: tuple[int, ...]
     message: tuple[Piece, ...]
 
-    def fits(self, part: int, event: Event) -> bool:
-        """Tell whether an event fulfils the conditions of a part that it alone decides."""
-        if event.gone:
-            return False
-        return all(judge(event) is True for judge in self.own[part][event.identity.type])
+    def range_of(self, part: int) -> tuple[int, int]:
+        """Return the least and greatest start of a part's events, from the anchor's start."""
+        return self.rule.span.ranges[self.rule.parts[part].name]
+
+    def touches(self, event: Event, fits: Mask, anchor: Event) -> bool:
+        """Tell whether an event with these signatures could count in a match at an anchor."""
+        event_type, distance_us = event.identity.type, event.start_us - anchor.start_us
+        for part, signatures in enumerate(self.signatures):
+            if signatures.get(event_type, 0) & fits:
+                least_us, greatest_us = self.range_of(part)
+                if least_us <= distance_us <= greatest_us:
+                    return True
+        return False
 
     def match(self, history: History, anchor: Event) -> tuple[Match | None, bool]:
         """Return the holding binding with this anchor that has the highest score, or None.
@@ -123,10 +133,10 @@ class Plan:
             search.chosen[step] = None
 
     def _candidates(self, search: _Search, part: int) -> Iterator[Event]:
-        least_us, greatest_us = self.rule.span.ranges[self.rule.parts[part].name]
+        least_us, greatest_us = self.range_of(part)
         start_us = search.anchor.start_us
         return search.history.greatest_first(
-            (self.number, part), start_us + least_us, start_us + greatest_us
+            self.signatures[part], start_us + least_us, start_us + greatest_us
         )
 
     def _hold(self, part: int, chosen: Sequence[Any]) -> bool:
@@ -210,13 +220,13 @@ class Plan:
         return window_us is None or gap_us(event, anchor) <= window_us
 
 
-def make_plan(number: int, rule: Rule) -> Plan:
-    """Compile a rule; `number` tells it from the other rules of its set."""
+def make_plan(number: int, rule: Rule, judging: Judging) -> Plan:
+    """Compile a rule; `number` is its place among those whose own conditions are judged."""
     single = tuple(n for n, step in enumerate(rule.steps) if not step.each)
     return Plan(
         number=number,
         rule=rule,
-        own=tuple(_own(step) for step in rule.parts),
+        signatures=judging.signatures(number),
         checks=_place_checks(rule, single),
         having=tuple(
             tuple(_compile_in(rule, c.expression) for c in step.having) for step in rule.parts
@@ -229,17 +239,6 @@ def make_plan(number: int, rule: Rule) -> Plan:
             for piece in (() if rule.message is None else rule.message.pieces)
         ),
     )
-
-
-def _own(step: Step) -> Mapping[str, tuple[Judge, ...]]:
-    return {
-        event: tuple(compile_expression(c.expression, _of_event) for c in conditions)
-        for event, conditions in step.own.items()
-    }
-
-
-def _of_event(read: Field) -> str:
-    return f"b.fields.get({read.name!r})"
 
 
 def _place_checks(rule: Rule, single: Sequence[int]) -> tuple[tuple[Judge, ...], ...]:

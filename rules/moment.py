@@ -53,6 +53,8 @@ def parse_moment(text: str) -> int:
     return moment_us
 
 
+# Of one event many rules say the same, so what was said last is remembered.
+@lru_cache(4_096)
 def format_moment(us: int) -> str:
     """The moment in UTC, with six digits after the point or none: `2023-07-08T02:42:00Z`."""
     return (_EPOCH + us * _MICROSECOND).isoformat().replace("+00:00", "Z")
@@ -80,6 +82,7 @@ def parse_duration(text: str) -> int:
     return us
 
 
+@lru_cache(4_096)
 def format_duration(us: int) -> str:
     """The duration as people say it: `14h10m`, `3m12s`, `0.5s`; days from two days up: `2d4h`."""
     rest = abs(us)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from rules.condition import Condition, Expression
+from rules.condition import Aggregate, Condition, Expression, Field
 from rules.reach import Relation, Span
 
 By = Literal["person", "payee", "caller", "meeting", "area"]
@@ -126,12 +126,24 @@ class Rule:
         """The place of each part, by name."""
         return {step.name: n for n, step in enumerate(self.parts)}
 
-    @property
+    @cached_property
+    def looked_at(self) -> Mapping[str, tuple[Field, ...]]:
+        """For each step the fields that the rule's conditions look at, in their order."""
+        found: dict[str, dict[Field, None]] = {}
+        for part in self.parts:
+            for condition in part.conditions:
+                for read in condition.reads:
+                    field = read.field if isinstance(read, Aggregate) else read
+                    if isinstance(field, Field):
+                        found.setdefault(field.step, {})[field] = None
+        return {step: tuple(fields) for step, fields in found.items()}
+
+    @cached_property
     def reads_alerts(self) -> bool:
         """Whether it belongs to the second stage: some step of it reads alerts."""
         return any(option.event == "alert" for step in self.parts for option in step.options)
 
-    @property
+    @cached_property
     def is_signal(self) -> bool:
         """Whether it only feeds other rules: no band of it asks for anything."""
         return all((b.severity, b.action) == ("info", "none") for b in self.bands)

@@ -33,6 +33,7 @@ class Engine:
         self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
+        self._lag_us = max((rule.settles_after_us for rule in self._second.rules), default=0)
         roster = {_FIRST: self._passed_on(self.first.watermarks.minimum_us)}
         self.second = Correlator(self._second, roster, max_history=max_history)
 
@@ -49,14 +50,8 @@ class Engine:
 
     @property
     def next_due_us(self) -> int:
-        """The moment that the least watermark must pass before a mark can cause an alert record.
-
-        See `rules.engine.Correlator.next_due_us`; here for both stages together.
-        """
-        second_us = self.second.next_due_us
-        if second_us != END_US:
-            second_us += max((r.settles_after_us for r in self._second.rules), default=0)
-        return min(self.first.next_due_us, second_us)
+        """The least moment that the minimum must pass before a mark causes a record of either."""
+        return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
 
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.
@@ -71,7 +66,7 @@ class Engine:
         """Return how far the second stage may go: no alert that starts before can change."""
         if minimum_us in (NEVER_US, END_US):
             return minimum_us
-        return minimum_us - max((r.settles_after_us for r in self._second.rules), default=0)
+        return minimum_us - self._lag_us
 
 
 class Claims:

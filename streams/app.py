@@ -83,7 +83,12 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         app.channel(),
         settings=settings,
         stages=stages,
-        ingest=Ingest(rule_set, settings.timing, _pseudonyms(settings)),
+        ingest=Ingest(
+            rule_set,
+            settings.timing,
+            _pseudonyms(settings),
+            validates_all=settings.validates == "all",
+        ),
         sender=producer,
         offsets=bus,
     )

@@ -36,9 +36,17 @@ class Ingest:
     `people` are those that records in order were about so far.
     """
 
-    def __init__(self, rule_set: RuleSet, timing: Timing, pseudonyms: Pseudonyms) -> None:
+    def __init__(
+        self,
+        rule_set: RuleSet,
+        timing: Timing,
+        pseudonyms: Pseudonyms,
+        *,
+        validates_all: bool = False,
+    ) -> None:
+        """Prepare for a rule set; with `validates_all` every record is checked whole."""
         self.people = People(partial(comparable, "person"))
-        self.first_look = FirstLook(rule_set, timing, self.people.sides)
+        self.first_look = FirstLook(rule_set, timing, self.people.sides, reads_all=validates_all)
         self._screen = Screen(rule_set)
         self._timing = timing
         self._pseudonyms = pseudonyms

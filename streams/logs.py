@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from streams.failures import OutsideFailure
+from streams.parquet.log import Lines, ParquetLog, is_parquet
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 1 << 16
 STDIN: Final = "-"
 
@@ -33,7 +34,8 @@ class Log:
     """An open log: its name as given, its lines, and how many bytes of it have been read.
 
     `size` is the file's size in bytes, or None where there is none to know; `faults` is what its
-    reader raises when the file is not what its name says.
+    reader raises when the file is not what its name says; `columns` is the log by columns, if it
+    has such.
     """
 
     name: str
@@ -41,6 +43,21 @@ class Log:
     size: int | None
     position: Callable[[], int]
     faults: tuple[type[Exception], ...] = (OSError, EOFError)
+    columns: ParquetLog | None = None
+
+    def piece(self, begin: int, end: int) -> bytes:
+        """Return the bytes between two places of a file that is not compressed.
+
+        Raises:
+            OutsideFailure: it cannot be read.
+        """
+        try:
+            with Path(self.name).open("rb") as stream:
+                stream.seek(begin)
+                return stream.read(end - begin)
+        except OSError as error:
+            reason = (error.strerror or "unknown reason").lower()
+            raise OutsideFailure(f'log "{self.name}" cannot be read: {reason}') from error
 
     def chunks(self) -> Iterator[bytes]:
         """Yield whole lines, each with its end, many at a time.
@@ -51,7 +68,7 @@ class Log:
         # What has been read of a line without its end; in pieces, for lines can be very long.
         held: list[bytes] = []
         try:
-            mark = _BOM
+            mark = BOM
             while block := self.stream.read1(_CHUNK):
                 whole = block.rfind(b"\n") + 1
                 if whole:
@@ -94,6 +111,9 @@ def open_log(name: str) -> Iterator[Log]:
         reason = (error.strerror or "unknown reason").lower()
         raise OutsideFailure(f'log "{name}" cannot be read: {reason}') from error
     with raw:
+        if is_parquet(name):
+            yield _columnar(name, path)
+            return
         yield _decompressed(name, raw, path.stat().st_size)
 
 
@@ -111,6 +131,19 @@ def _decompressed(name: str, raw: io.BufferedReader, size: int) -> Log:
         faults = (OSError, EOFError, zstandard.ZstdError)
         return Log(name, io.BufferedReader(unpacked), size, raw.tell, faults)
     return Log(name, raw, size, raw.tell)
+
+
+def _columnar(name: str, path: Path) -> Log:
+    log = ParquetLog(path)
+    lines, size = Lines(log), path.stat().st_size
+    return Log(
+        name,
+        io.BufferedReader(lines),
+        size,
+        lambda: size * lines.read_rows // max(log.rows, 1),
+        log.faults,
+        log,
+    )
 
 
 class _Frame(Protocol):

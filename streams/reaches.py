@@ -28,8 +28,10 @@ class Reach:
     """
 
     __slots__ = (
+        "_due_us",
         "_limit_us",
         "_noted",
+        "_settle",
         "ceiling",
         "clock",
         "earliest",
@@ -49,6 +51,8 @@ class Reach:
         self.recorded: datetime | None = None
         self.is_known = False
         self._limit_us = 0
+        self._due_us = NEVER_US
+        self._settle = timedelta()
 
     def catch_up(self) -> Mark | None:
         """Bring the clock up to `top`; return the mark of it if it has moved."""
@@ -99,6 +103,7 @@ class Reach:
             due_us: the watermark that this partition must not pass unseen, if it has not yet.
             settle: how long after its start a record is sure to count.
         """
+        self._due_us, self._settle = due_us, settle
         if not self.is_known:
             return
         top_us = to_us(self.top)
@@ -106,5 +111,28 @@ class Reach:
         if top_us - self.clock.lateness_us <= due_us:
             ceiling_us = min(ceiling_us, due_us + self.clock.lateness_us)
         self.ceiling = self.top + (ceiling_us - top_us) * MICROSECOND
-        self.safe = self.ceiling - self.lateness
+        # A heartbeat can put `top` above a ceiling that keeps out the future.
+        self.safe = max(self.ceiling, self.top) - self.lateness
         self.earliest = self.ceiling - settle
+
+    def covers(self, least: datetime, greatest: datetime) -> bool:
+        """Tell whether all records between two times, both included, may be passed over.
+
+        That is so if none of them was late in whatever order, and none had a watermark that must
+        not be passed unseen. None of them may be of the future.
+        """
+        top = max(self.top, greatest)
+        if least < top - self.lateness or least < EPOCH:
+            return False
+        lateness_us = self.clock.lateness_us
+        return (
+            to_us(greatest) - lateness_us <= self._due_us
+            or to_us(self.top) - lateness_us > self._due_us
+        )
+
+    def move(self, greatest: datetime) -> None:
+        """Let the clock go on to a time, if that is above `top`."""
+        if greatest > self.top:
+            self.top = greatest
+            if greatest > self.ceiling:
+                self.look_ahead(self._due_us, self._settle)

@@ -1,7 +1,7 @@
 """Recorded logs in, alerts out: the engine with no bus, in one process."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from rules.alert import Alert
@@ -12,9 +12,10 @@ from rules.moment import LATEST_US
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
-from streams.ingest import Ingest, Taken
+from streams.ingest import Ingest, Read, Taken
 from streams.logs import Log
 from streams.reaches import Reach
+from streams.skim import Part
 from streams.sources import Source
 from streams.summary import Summary
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
@@ -67,14 +68,23 @@ class Replay:
         logs: Sequence[Log],
         on_alert: Callable[[Alert], None],
         on_dead_letter: Callable[[bytes], None],
+        parts: Iterable[Part] | None = None,
     ) -> Summary:
         """Replay the logs to their end, after which everything is final.
+
+        Args:
+            logs: the logs.
+            on_alert: is told each alert record.
+            on_dead_letter: is told each refusal, as a line of JSON.
+            parts: of a single log, what its parts came to, if that is worked out elsewhere.
 
         Raises:
             OutsideFailure: a log cannot be read to its end.
         """
         self._on_alert, self._on_dead_letter = on_alert, on_dead_letter
-        sources = [Source(n, log, self._ingest, self._as_of_us) for n, log in enumerate(logs)]
+        sources = [
+            Source(n, log, self._ingest, self._as_of_us, parts) for n, log in enumerate(logs)
+        ]
         roster = self._roster(sources)
         self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
         for partition in roster:
@@ -102,9 +112,8 @@ class Replay:
         bound = min(((s.time_us, s.place) for s in others), default=None)
         until = None if bound is None else _until(*bound, source.place)
         while not source.is_at_end():
-            passed = source.pass_over(until)
-            self.summary.lines += passed
-            self.summary.records += passed
+            source.pass_over(until)
+            self._count(source.passed())
             if source.is_at_batch_end():
                 self._ingest.people.thin()
                 continue
@@ -112,7 +121,12 @@ class Replay:
             if bound is not None and (source.time_us, source.place) > bound:
                 return
             self._step(source)
+        self._count(source.passed())
         source.note_time()
+
+    def _count(self, passed: int) -> None:
+        self.summary.lines += passed
+        self.summary.records += passed
 
     def _step(self, source: Source) -> None:
         """Read the next line whole and let the engine observe what it comes to."""
@@ -129,8 +143,12 @@ class Replay:
         if isinstance(read, Refusal):
             self._refuse(source, read)
         if not isinstance(read, Refusal) or read.moves_watermark:
-            reach = self._reach(source.partition_of(read))
-            rows += self._admit(source, read, reach)
+            partition = source.partition_of(read)
+            if partition not in self._reaches:
+                # It starts at the minimum as it stands, so the engine must know of that first.
+                self._emit(self._engine.observe(rows, self.summary.lines))
+                rows.clear()
+            rows += self._admit(source, read, self._reach(partition))
         self._emit(self._engine.observe(rows, self.summary.lines))
         if self._engine.next_due_us != self._due_us:
             self._due_us = self._engine.next_due_us
@@ -143,9 +161,10 @@ class Replay:
         letter = dead_letter(source.line, refusal, source.log.name, 0, source.number)
         self._on_dead_letter(encode_dead_letter(letter))
 
-    def _admit(self, source: Source, read: Record | Refusal, reach: Reach) -> list[Fact | Mark]:
+    def _admit(self, source: Source, read: Read, reach: Reach) -> list[Fact | Mark]:
         before_us = reach.clock.watermark_us
         taken = self._ingest.admit(read, reach.clock)
+        self.summary.late += taken.late
         if isinstance(read, Record):
             self._note(read, taken)
         self._follow(source, read, reach)
@@ -153,7 +172,7 @@ class Replay:
             return list(taken.facts)
         return [*taken.facts, Mark(*reach.partition, reach.clock.watermark_us)]
 
-    def _follow(self, source: Source, read: Record | Refusal, reach: Reach) -> None:
+    def _follow(self, source: Source, read: Read, reach: Reach) -> None:
         """Let records like this one be passed over as far as its partition has now come."""
         record = source.record
         if record is not None:
@@ -175,7 +194,6 @@ class Replay:
         return reach
 
     def _note(self, record: Record, taken: Taken) -> None:
-        self.summary.late += taken.late
         self.summary.facts += len(taken.facts)
         self._seen[record.type] += 1
         for fact in taken.facts[:1]:

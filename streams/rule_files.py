@@ -21,10 +21,9 @@ def read_rules(path: Path | None, timing: Timing, params: Path | None = None) ->
     Raises:
         UsageFailure: Nothing to read there, or mistakes in the files: all of them, a line each.
     """
-    texts = read_texts(path)
+    texts, given = read_texts(path), read_params(params)
     try:
-        overrides = None if params is None else read_overrides(str(params), _text(params))
-        return load_rules(texts, timing, overrides)
+        return load_rules(texts, timing, None if given is None else read_overrides(*given))
     except* RuleFileError as group:
         raise UsageFailure("\n".join(sentences_of(group))) from None
 
@@ -36,6 +35,15 @@ def read_texts(path: Path | None) -> Mapping[str, str]:
         UsageFailure: Nothing to read there.
     """
     return _catalogue() if path is None else _read(path)
+
+
+def read_params(params: Path | None) -> tuple[str, str] | None:
+    """Return the name and the text of a file with values for parameters.
+
+    Raises:
+        UsageFailure: It cannot be read.
+    """
+    return None if params is None else (str(params), _text(params))
 
 
 def _catalogue() -> Mapping[str, str]:

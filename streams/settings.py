@@ -217,6 +217,11 @@ class Settings(BaseModel):
         ge=timedelta(seconds=1),
         le=timedelta(minutes=5),
     )
+    validates: Literal["kept", "all"] = Field(
+        "kept",
+        alias="validate",
+        description="which records are checked whole: those that a rule could use, or all",
+    )
     broker_wait: Duration = Field(
         timedelta(seconds=10), description="how long to look for the broker at the start"
     )
@@ -289,7 +294,7 @@ def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
 
 
 def _texts_of(environ: Mapping[str, str]) -> dict[str, str]:
-    names = Settings.model_fields
+    names = _names()
     return {name: environ[_variable(name)] for name in names if _variable(name) in environ}
 
 
@@ -304,6 +309,10 @@ def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
             raise SettingsError(f"{variable} and {variable}{_FILE} are both set, wanted one")
         secrets[name] = _read_secret(variable + _FILE, Path(path))
     return secrets
+
+
+def _names() -> list[str]:
+    return [field.alias or name for name, field in Settings.model_fields.items()]
 
 
 def _variable(name: str) -> str:
@@ -336,7 +345,7 @@ def _sentence(
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Return one sentence for each variable that looks like a setting and is none."""
-    known = {name.upper() for name in Settings.model_fields}
+    known = {name.upper() for name in _names()}
     known |= {name.upper() + _FILE for name in _SECRETS}
     strangers = sorted(
         name.removeprefix(PREFIX)

@@ -1,22 +1,20 @@
 """A log while it is replayed: where its next line stands, and who may be passed over."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 from rules.watermark import NEVER_US, Partition
-from streams.ingest import Ingest
+from streams.ingest import Ingest, Read
 from streams.logs import Log
 from streams.reaches import Reach
+from streams.skim import Key, Part, Skimmed
 from streams.wire.first_look import EPOCH, Batch, to_us
-from streams.wire.records import Record, Refusal
+from streams.wire.records import Record
 
 _LONGEST_HEAD: Final = 10_000
-
-Key = str | tuple[str, int | None]
-"""What tells a log's records apart by partition: a `source`, or a `feed` and a `partition`."""
 
 
 class Source:
@@ -29,7 +27,23 @@ class Source:
         late: How many of the records passed over were late.
     """
 
-    def __init__(self, place: int, log: Log, ingest: Ingest, as_of_us: int) -> None:
+    def __init__(
+        self,
+        place: int,
+        log: Log,
+        ingest: Ingest,
+        as_of_us: int,
+        parts: Iterable[Part] | None = None,
+    ) -> None:
+        """Begin at the log's first line.
+
+        Args:
+            place: where the log stands on the command line, from 0.
+            log: the log.
+            ingest: reads its lines.
+            as_of_us: the moment after which a record without `recordedtime` is of the future.
+            parts: what the log's parts came to, if that is worked out elsewhere.
+        """
         self.place = place
         self.log = log
         self.time_us = NEVER_US
@@ -39,16 +53,18 @@ class Source:
         self._as_of_us = as_of_us
         self._chunks = log.chunks()
         self._ahead: deque[Batch] = deque()
-        self._batch = Batch((), lambda _at: b"")
+        self._pieces = self._batches() if parts is None else self._from_parts(parts)
+        self._batch = Batch(())
         self._at = 0
-        self._read: Record | Refusal | None = None
+        self._passed = 0
+        self._read: Read | None = None
         self._reaches: dict[Key, Reach] = {}
 
     def head(self) -> list[Record]:
         """Return the heartbeats that the log begins with; they are replayed all the same."""
         beats: list[Record] = []
         for line in islice(self._look_ahead(), _LONGEST_HEAD):
-            read = self._ingest.read(line, now_us=self._as_of_us, trust_recorded=True)
+            read = self._ingest.read_whole(line, now_us=self._as_of_us, trust_recorded=True)
             if isinstance(read, Record) and read.type == "heartbeat":
                 beats.append(read)
             elif line.strip():
@@ -62,16 +78,56 @@ class Source:
             for at in range(len(batch.records)):
                 yield batch.line(at)
 
+    def _batches(self) -> Iterator[Batch]:
+        while self._ahead:
+            yield self._ahead.popleft()
+        for chunk in self._chunks:
+            yield self._ingest.first_look.batch(chunk)
+
+    def _from_parts(self, parts: Iterable[Part]) -> Iterator[Batch]:
+        """Pass over what has been skimmed, where that was right, and yield all other lines."""
+        look = self._ingest.first_look
+        for part in parts:
+            self._ingest.people.take(part.people)
+            for skimmed in part.skimmed:
+                if self._may_skim(skimmed):
+                    look.add_dropped(skimmed.dropped)
+                    self.number += skimmed.count
+                    self._passed += skimmed.count
+                elif skimmed.count:
+                    yield look.batch(self.log.piece(skimmed.begin, skimmed.end))
+                if skimmed.line:
+                    yield look.batch(skimmed.line)
+
+    def _may_skim(self, skimmed: Skimmed) -> bool:
+        """Pass over what has been skimmed if that was right; tell whether it was."""
+        spans: dict[Reach, tuple[datetime, datetime]] = {}
+        for key, (least, greatest) in skimmed.spans.items():
+            reach = self._reaches.get(key)
+            if reach is None:
+                return False
+            # A feed's partition 0 can be told in two ways.
+            held = spans.get(reach, (least, greatest))
+            spans[reach] = min(least, held[0]), max(greatest, held[1])
+        if not all(reach.covers(*span) for reach, span in spans.items()):
+            return False
+        for reach, (_, greatest) in spans.items():
+            reach.move(greatest)
+        return True
+
     def is_at_end(self) -> bool:
         """Tell whether there is no next line; the next batch is read where it is needed."""
         while self._at == len(self._batch.records):
-            if not self._ahead:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    return True
-                self._ahead.append(self._ingest.first_look.batch(chunk))
-            self._batch, self._at = self._ahead.popleft(), 0
+            batch = next(self._pieces, None)
+            if batch is None:
+                return True
+            self._batch, self._at = batch, 0
         return False
+
+    def passed(self) -> int:
+        """Return how many lines have been passed over since this was last asked."""
+        passed, self._passed = self._passed, 0
+        return passed
 
     def is_at_batch_end(self) -> bool:
         """Tell whether the next line is in another batch, if there is one."""
@@ -87,12 +143,15 @@ class Source:
         """The next line as it came."""
         return self._batch.line(self._at)
 
-    def read(self) -> Record | Refusal:
-        """Return the next line, read whole."""
+    def read(self) -> Read:
+        """Return what the next line is: dropped at first look, or read whole."""
         if self._read is None:
-            self._read = self._ingest.read_whole(
-                self.line, now_us=self._as_of_us, trust_recorded=True
-            )
+            record, look = self.record, self._ingest.first_look
+            self._read = (
+                None
+                if record is None
+                else look.judge(record, now_us=self._as_of_us, trust_recorded=True)
+            ) or self._ingest.read_whole(self.line, now_us=self._as_of_us, trust_recorded=True)
         return self._read
 
     def note_time(self) -> None:
@@ -111,7 +170,7 @@ class Source:
         self.number += 1
         self._read = None
 
-    def partition_of(self, read: Record | Refusal) -> Partition:
+    def partition_of(self, read: Read) -> Partition:
         """Return the feed partition that a record of this log comes from."""
         if read.feed is not None:
             return (read.feed, read.partition or 0)
@@ -125,8 +184,8 @@ class Source:
         elif record.partition is None:
             self._reaches[record.source] = reach
 
-    def pass_over(self, until: datetime | None) -> int:
-        """Pass over records that no rule needs; return how many there were.
+    def pass_over(self, until: datetime | None) -> None:
+        """Pass over records that no rule needs; `passed` then says how many there were.
 
         Stops at the end of the batch, before a record that is to be read whole, and before one
         that is dated after `until`.
@@ -160,4 +219,4 @@ class Source:
         self._at = at
         self.number += at - begun
         self.late += late
-        return at - begun
+        self._passed += at - begun

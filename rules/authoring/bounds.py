@@ -83,11 +83,7 @@ class Bound:
     @property
     def step(self) -> Decimal:
         """The smallest step by which its values are written."""
-        if self.term.kind is Kind.DURATION:
-            return Decimal(SECOND_US)
-        if self.term.kind is Kind.NUMBER:
-            return Decimal(1).scaleb(min(0, int(self.value.as_tuple().exponent)))
-        return Decimal(1)
+        return step_of(self.term.kind, self.value)
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -113,6 +109,15 @@ class Bound:
             return show(Money(value, self.currency), Kind.MONEY)
         kind = Kind.NUMBER if self.term.kind is Kind.INTEGER else self.term.kind
         return show(value, kind)
+
+
+def step_of(kind: Kind, value: Decimal) -> Decimal:
+    """Return the smallest step by which values of a kind are written: the last digit, a second."""
+    if kind is Kind.DURATION:
+        return Decimal(SECOND_US)
+    if kind is Kind.NUMBER:
+        return Decimal(1).scaleb(min(0, int(value.as_tuple().exponent)))
+    return Decimal(1)
 
 
 def bounds_of(parts: Parts) -> list[Bound]:

@@ -17,6 +17,7 @@ from rules.authoring.failures import (
 from rules.condition import Condition, gap_us
 from rules.fact import Event, Identity, greatest
 from rules.history import History
+from rules.judging import Judging
 from rules.matching import Bound, Match, make_plan
 from rules.reach import Relation
 from rules.rule import Rule, Step
@@ -77,7 +78,8 @@ class Events:
 
     def __init__(self, rule: Rule, events: Iterable[Event]) -> None:
         self.rule = rule
-        self.plan = make_plan(0, rule)
+        judging = Judging([rule])
+        self.plan = make_plan(0, rule, judging)
         self.failures = Failures(rule)
         self._history = History()
         stands: dict[Identity, Event] = {}
@@ -90,15 +92,17 @@ class Events:
             [e for e in greatest_first if any(e.identity.type == o.event for o in part.options)]
             for part in rule.parts
         ]
+        for event in greatest_first:
+            own = judging.own.get((rule.by, event.identity.type))
+            if own is not None:
+                self._history.put(event, own.judge(event).fits)
         self._fitting = [
-            [e for e in of_part if self.plan.fits(number, e)]
+            [event for event in of_part if self._fits(number, event)]
             for number, of_part in enumerate(self._of_part)
         ]
-        for event in greatest_first:
-            self._history.put(event)
-        for number, fitting in enumerate(self._fitting):
-            for event in fitting:
-                self._history.mark_candidate((0, number), event, fits=True)
+
+    def _fits(self, part: int, event: Event) -> bool:
+        return self._history.fits(event, self.plan.signatures[part])
 
     @property
     def anchors(self) -> Sequence[Event]:
@@ -107,7 +111,7 @@ class Events:
 
     def match(self, anchor: Event) -> Match | None:
         """Return what the engine would report at this anchor, if nothing were late or capped."""
-        if not self._history.is_candidate((0, self.plan.anchor), anchor):
+        if not self._fits(self.plan.anchor, anchor):
             return None
         return self.plan.match(self._history, anchor)[0]
 
@@ -146,7 +150,7 @@ class Events:
 
     def own_failures(self, part: int, event: Event) -> list[Failure]:
         """Return what keeps an event from fulfilling the conditions that it alone decides."""
-        if self.plan.fits(part, event):
+        if self._fits(part, event):
             return []
         step = self.rule.parts[part]
         alone: list[Any] = [None] * (len(self.rule.parts) + 1)

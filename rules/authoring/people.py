@@ -1,9 +1,13 @@
 """How many people were seen on the call side, on the bank's, and on both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 _EVERYBODY = "\U0010ffff" * 2
 """Comes after every text that can name a person."""
+
+
+Sample = tuple[str, int, tuple[str, ...]]
+"""What a side holds: before which text, at what scale, and whom."""
 
 
 class Side:
@@ -30,6 +34,24 @@ class Side:
             self.held.difference_update([p for p in self.held if p >= self.below])
             self._scale *= 2
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.held.clear()
+        self.below, self._scale = _EVERYBODY, 1
+
+    def sample(self) -> Sample:
+        """Return what is held, for another side to take over."""
+        return self.below, self._scale, tuple(self.held)
+
+    def take(self, sample: Sample) -> None:
+        """Take over what another side of the same kind has met."""
+        below, scale, people = sample
+        if below < self.below:
+            self.below, self._scale = below, max(scale, self._scale)
+            self.held.difference_update([p for p in self.held if p >= below])
+        self.held.update([p for p in people if p < self.below])
+        self.thin()
+
     def count(self) -> int:
         """Return how many people there are, about if there are many."""
         return len(self.held) * self._scale
@@ -54,6 +76,20 @@ class People:
         """Keep memory bounded; to be called every few thousand records."""
         for side in self.sides.values():
             side.thin()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for side in self.sides.values():
+            side.clear()
+
+    def samples(self) -> dict[str, Sample]:
+        """Return what both sides hold, for others to take over."""
+        return {name: side.sample() for name, side in self.sides.items()}
+
+    def take(self, samples: Mapping[str, Sample]) -> None:
+        """Take over what others have met."""
+        for name, sample in samples.items():
+            self.sides[name].take(sample)
 
     def note(self, side: str, person: str) -> None:
         """Take note of one record's person."""

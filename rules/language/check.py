@@ -6,6 +6,7 @@ from typing import TypeVar, cast, get_args
 
 from rules.events import KEYS, Stage
 from rules.language.conditions import read_message
+from rules.language.keys import PROVENANCE, RULE, required
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, Place, quoted
 from rules.language.names import Scope
@@ -22,24 +23,8 @@ from rules.rule import Band, By, Message, Raise
 
 T = TypeVar("T")
 
-REQUIRED = ("id", "version", "title", "status", "typology", "stage", "steps")
-KNOWN = (
-    *REQUIRED,
-    *("tags", "about", "provenance", "blind_spots", "confusers", "advice", "params", "by"),
-    *(
-        "anchor",
-        "unless",
-        "evidence",
-        "score",
-        "severity",
-        "action",
-        "raise",
-        "message",
-        "stories",
-    ),
-)
 STATUSES = ("experimental", "test", "stable", "deprecated")
-_WORD = r"[a-z][a-z0-9_]{2,63}"
+WORD = r"[a-z][a-z0-9_]{2,63}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +63,7 @@ def check(table: Table, timezone: str, given: Given, mistakes: Mistakes) -> Chec
         timezone: the zone in which its conditions read hours and weekdays.
         mistakes: where everything goes that is wrong with it.
     """
-    section = Section(table, "a rule", mistakes, known=KNOWN, required=REQUIRED)
+    section = Section(table, "a rule", mistakes, known=RULE, required=required(RULE))
     rule_id = _id(section, mistakes)
     _check_reading(section, mistakes)
     by = section.one_of("by", KEYS) if "by" in section else "person"
@@ -98,7 +83,7 @@ def check(table: Table, timezone: str, given: Given, mistakes: Mistakes) -> Chec
         "version": section.matching("version", r"\d+\.\d+\.\d+", "a form like 1.0.0"),
         "title": section.text("title"),
         "status": section.one_of("status", STATUSES),
-        "typology": section.matching("typology", _WORD, "small letters, digits and _"),
+        "typology": section.matching("typology", WORD, "small letters, digits and _"),
         "stage": section.one_of("stage", get_args(Stage)),
         "advice": section.text("advice"),
     }
@@ -135,7 +120,7 @@ def _sure(value: T | None) -> T:
 
 def _id(section: Section, mistakes: Mistakes) -> str | None:
     """Return the rule's id, which is its file's name as well."""
-    rule_id = section.matching("id", _WORD, "3 to 64 small letters, digits and _")
+    rule_id = section.matching("id", WORD, "3 to 64 small letters, digits and _")
     name = mistakes.file.rpartition("/")[2].removesuffix(".yaml")
     if rule_id is not None and rule_id != name:
         section.wrong("id", f"id {quoted(rule_id)} differs from the file's name {quoted(name)}")
@@ -147,11 +132,12 @@ def _check_reading(section: Section, mistakes: Mistakes) -> None:
     section.text("about")
     section.texts("blind_spots")
     section.texts("confusers")
-    keys = ("what", "published", "by")
     for item in section.items("provenance"):
         table = as_table(item, "a mapping with what, published, by", mistakes)
         if table is not None:
-            entry = Section(table, "provenance", mistakes, known=keys, required=("what", "by"))
+            entry = Section(
+                table, "provenance", mistakes, known=PROVENANCE, required=required(PROVENANCE)
+            )
             entry.text("what")
             entry.text("by")
             entry.matching("published", r"\d{4}(-\d{2}(-\d{2})?)?", "a day like 2023-07-10")

@@ -332,6 +332,9 @@ _FUNCTIONS: Mapping[str, tuple[int, _Builder]] = {
     "weekday": (1, Typist.clock),
 }
 
+FUNCTION_NAMES = frozenset(_FUNCTIONS)
+"""The functions that conditions may call."""
+
 
 def _is_literal(node: ast.expr) -> bool:
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

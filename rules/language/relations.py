@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rules.events import Kind
+from rules.language.keys import RELATION
 from rules.language.literals import Param
 from rules.language.mistakes import Mistakes, Place, quoted, suggestion
 from rules.language.names import Scope
@@ -50,8 +51,7 @@ def read_ties(
     for item in section.items("relations", "a list of relations", one="at least one relation"):
         table = as_table(item, "a relation", around.mistakes)
         if table is not None:
-            keys = (*KINDS, "within")
-            entry = Section(table, "a relation", around.mistakes, known=keys)
+            entry = Section(table, "a relation", around.mistakes, known=RELATION)
             found += _ties(entry, scope, around, required=True)
     return tuple(found)
 

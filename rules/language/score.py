@@ -3,6 +3,7 @@
 from typing import cast, get_args
 
 from rules.events import Action, Severity
+from rules.language.keys import BAND, SCORE, required
 from rules.language.mistakes import Mistakes, Place
 from rules.language.section import Section, as_table
 from rules.rule import Band
@@ -32,8 +33,7 @@ def read_outcome(
     table = None if node is None else as_table(node, "a mapping with base and bands", mistakes)
     if table is None:
         return 0, ()
-    keys = ("base", "bands")
-    score = Section(table, "score", mistakes, known=keys, required=keys)
+    score = Section(table, "score", mistakes, known=SCORE, required=required(SCORE))
     base = score.integer("base")
     placed = _bands(score, mistakes)
     bands = tuple(band for band, _ in placed)
@@ -47,12 +47,11 @@ def read_outcome(
 
 def _bands(score: Section, mistakes: Mistakes) -> list[tuple[Band, Place]]:
     bands: list[tuple[Band, Place]] = []
-    keys = ("from", "severity", "action")
     for item in score.items("bands", "a list of bands", one="at least one band"):
         table = as_table(item, "a mapping with from, severity, action", mistakes)
         if table is None:
             continue
-        entry = Section(table, "a band", mistakes, known=keys, required=keys)
+        entry = Section(table, "a band", mistakes, known=BAND, required=required(BAND))
         band = _band(entry, entry.integer("from"))
         if bands and band.floor <= bands[-1][0].floor:
             mistakes.add(table.at, "bands go up, wanted a 'from' above the one before")

@@ -8,12 +8,13 @@ from typing import Literal
 from rules.condition import Condition
 from rules.events import EventSpec
 from rules.language.conditions import read_condition
+from rules.language.keys import EVIDENCE, OPTION, STEP, required
 from rules.language.kinds_of_event import common, read_event
 from rules.language.mistakes import Place
 from rules.language.names import Scope
 from rules.language.parameters import NAME
 from rules.language.read import Items, Leaf, Node, Table
-from rules.language.relations import KINDS, Surroundings, Tie, has_relation, read_bound, read_ties
+from rules.language.relations import Surroundings, Tie, has_relation, read_bound, read_ties
 from rules.language.section import Section, as_leaf, as_table
 from rules.rule import Option, Step
 
@@ -25,7 +26,6 @@ _WHAT: Mapping[Role, str] = {
     "evidence": "an entry of 'evidence'",
 }
 _BINDS = ("event", "either", "each")
-_KEYS = ("as", *_BINDS, "where", "having", *KINDS, "within", "relations")
 _MOST = 50
 _WEIGHT = "a whole number from 1 up"
 
@@ -151,9 +151,9 @@ def _entries(rule: Section, around: Surroundings) -> list[_Entry]:
 
 
 def _section(role: Role, table: Table, around: Surroundings) -> Section:
-    known = (*_KEYS, "weight") if role == "evidence" else _KEYS
-    required: tuple[str, ...] = {"step": ("as",), "unless": (), "evidence": ("weight",)}[role]
-    return Section(table, _WHAT[role], around.mistakes, known=known, required=required)
+    known = EVIDENCE if role == "evidence" else STEP
+    needed = ("as",) if role == "step" else required(known)
+    return Section(table, _WHAT[role], around.mistakes, known=known, required=needed)
 
 
 def _name(section: Section) -> str | None:
@@ -275,8 +275,8 @@ class _Reader:
                 table,
                 "an entry of 'either'",
                 self._mistakes,
-                known=("event", "where"),
-                required=("event",),
+                known=OPTION,
+                required=required(OPTION),
             )
             event = read_event(section, "event", self._around.by)
             name = "" if event is None else event.name

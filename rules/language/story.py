@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from rules.events import EVENTS, Action, EventSpec, FieldSpec, Severity, Value
+from rules.language.keys import CLAIM, MISS, RECORD, STORY, required
 from rules.language.kinds_of_event import EVENT_TYPES
 from rules.language.literals import LiteralError
 from rules.language.mistakes import Mistakes, Place, quoted, suggestion, with_article
@@ -24,8 +25,6 @@ from rules.language.values import VALUES, WANTED
 from rules.moment import parse_duration
 from rules.money import Money
 
-_KEYS = ("title", "events", "like", "change", "alerts", "misses", "arrival", "lateness")
-_ENVELOPE = ("at", "time", "source", "sequence")
 _RELATIONS = ("after", "before", "around", "during", "within")
 # What an explanation names where no field decided.
 _OTHER_WORDS = (*_RELATIONS, "count", "gap", "where", "event", "unless")
@@ -64,9 +63,7 @@ class _Reader:
         self._told: dict[str, list[_RawEntry]] = {}
 
     def story(self, table: Table) -> Story | None:
-        section = Section(
-            table, "a story", self._mistakes, known=_KEYS, required=("title", "alerts")
-        )
+        section = Section(table, "a story", self._mistakes, known=STORY, required=required(STORY))
         title = section.text("title")
         if title in self._told:
             section.wrong("title", f"a second story has the title {quoted(title)}")
@@ -163,14 +160,14 @@ class _Reader:
         return None if leaf is None else (heads[0], leaf.text)
 
     def _typed(self, raw: _RawEntry, head: str, name: str, event: EventSpec) -> StoryRecord | None:
-        fields = {n: f for n, f in event.fields.items() if _is_told(f, event)}
+        fields = {n: f for n, f in event.fields.items() if is_told(f, event)}
         section = Section(
             Table(raw.at, raw.entries),
             f"a record of {event.name}",
             self._mistakes,
             # Whose an alert is and when it stands is not for a story to say.
-            known=(head, *(("at",) if event.name == "alert" else _ENVELOPE), *fields),
-            required=("at",),
+            known=(head, *(("at",) if event.name == "alert" else RECORD), *fields),
+            required=required(RECORD),
         )
         values = {
             key: self._value(fields[key], section)
@@ -236,8 +233,9 @@ class _Reader:
             table = as_table(item, "an alert", self._mistakes)
             if table is None:
                 continue
-            keys = ("anchor", "action", "severity", "score", "with")
-            entry = Section(table, "an alert", self._mistakes, known=keys, required=("anchor",))
+            entry = Section(
+                table, "an alert", self._mistakes, known=CLAIM, required=required(CLAIM)
+            )
             anchor = entry.one_of("anchor", names)
             others = tuple(leaf.text for leaf in entry.texts("with"))
             for leaf in entry.texts("with"):
@@ -255,8 +253,7 @@ class _Reader:
         table = None if node is None else as_table(node, "step and on", self._mistakes)
         if table is None:
             return None
-        keys = ("step", "on")
-        entry = Section(table, "misses", self._mistakes, known=keys, required=keys)
+        entry = Section(table, "misses", self._mistakes, known=MISS, required=required(MISS))
         step = entry.one_of("step", self._steps)
         if step is None or None in self._steps[step]:
             return None
@@ -300,7 +297,7 @@ def _is_head(name: str) -> bool:
     return name in EVENT_TYPES or name == "update"
 
 
-def _is_told(field: FieldSpec, event: EventSpec) -> bool:
+def is_told(field: FieldSpec, event: EventSpec) -> bool:
     """Tell whether an author writes this field: an id is the name, a currency goes with money."""
     currencies = {other.currency for other in event.fields.values()}
     return not field.derived and field.name != event.id_field and field.name not in currencies

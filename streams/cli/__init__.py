@@ -9,6 +9,8 @@ import typer
 from streams.cli.check import check
 from streams.cli.demo import demo
 from streams.cli.explain import explain
+from streams.cli.mutate import mutate
+from streams.cli.new import new
 from streams.cli.produce_demo import produce_demo
 from streams.cli.replay import replay
 from streams.cli.run_stories import run_stories
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, simulate):
+for _command in (demo, replay, explain, worker, check, new, mutate, simulate):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")

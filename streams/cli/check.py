@@ -1,7 +1,7 @@
-"""`ringfence check`: rule files read and typed, and what each rule costs to keep, in words."""
+"""`ringfence check`: rule files read, typed and judged, and what each rule costs to keep."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,29 +14,33 @@ def check(
     params: Annotated[
         Path | None, typer.Option(help="YAML file with values for the rules' parameters.")
     ] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        Literal["text", "json", "github", "sarif"],
+        typer.Option(help="How what is found is written; all but text go to standard output."),
+    ] = "text",
 ) -> None:
-    """Read and type-check rule files: every mistake at once, or what each rule keeps.
+    """Read and judge rule files: everything found in them at once, and what each rule keeps.
 
-    Of a stable rule it says which stories are missing as well.
+    That is mistakes, stories that a stable rule is missing, parameters that are never used, tags
+    that are none of the list, and rules that differ in their values only (a warning).
 
     Example: ringfence check rules/catalog
     """
+    from rules.authoring.finding_formats import FORMATS
     from rules.authoring.keeping import in_words
-    from rules.authoring.missing import missing_stories
+    from rules.authoring.lint import lint
     from streams.cli.common import settings_of
-    from streams.failures import UsageFailure
-    from streams.rule_files import read_rules, read_texts
+    from streams.rule_files import read_params, read_rules, read_texts
 
     settings = settings_of(rules=path, params=params)
-    try:
-        rule_set = read_rules(settings.rules, settings.timing, settings.params)
-    except UsageFailure as failure:
-        typer.echo(str(failure), err=True)
-        raise typer.Exit(1) from None
-    for line in in_words(rule_set):
-        typer.echo(line)
-    missing = missing_stories(read_texts(settings.rules), settings.timing)
-    for mistake in missing:
-        typer.echo(str(mistake), err=True)
-    if missing:
+    found = lint(read_texts(settings.rules), settings.timing, read_params(settings.params))
+    if format != "text":
+        typer.echo(FORMATS[format](found))
+    else:
+        if all(finding.kind != "mistake" for finding in found):
+            for line in in_words(read_rules(settings.rules, settings.timing, settings.params)):
+                typer.echo(line)
+        for finding in found:
+            typer.echo(str(finding), err=True)
+    if any(finding.level == "error" for finding in found):
         raise typer.Exit(1)

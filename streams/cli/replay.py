@@ -8,7 +8,7 @@ import typer
 
 def replay(
     logs: Annotated[
-        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; - for standard input.")
+        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; Parquet; - for stdin.")
     ],
     *,
     rules: Annotated[
@@ -30,12 +30,19 @@ def replay(
     feeds: Annotated[
         str | None, typer.Option(help="Partitions that are there from the start: calls/0,calls/1.")
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that read one log of JSON lines side by side.")
+    ] = 1,
     final_only: Annotated[
         bool, typer.Option("--final-only", help="Only the last record of each alert.")
     ] = False,
     signals: Annotated[
         bool, typer.Option("--signals", help="Write signals too, which only feed other rules.")
     ] = False,
+    validate: Annotated[
+        Literal["kept", "all"] | None,
+        typer.Option(help="Check whole the records that a rule could use (kept), or all."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if a record was refused.")
     ] = False,
@@ -61,6 +68,8 @@ def replay(
         final_only=final_only,
         signals=signals,
         summary=summary,
+        jobs=jobs,
+        validate=validate,
     )
     if run_replay(request) and strict:
         raise typer.Exit(1)

@@ -20,7 +20,8 @@ def simulate(
     ] = "2023-07-08T00:00:00+08:00",
     hours: Annotated[int, typer.Option(min=1, help="How many hours of ordinary life.")] = 72,
     cases: Annotated[
-        Literal["none", "public"], typer.Option(help="Put the six published cases among it.")
+        Literal["none", "public", "zhou", "zhao", "chen", "zhang", "xu", "fuding"],
+        typer.Option(help="Put the six published cases among it, or one of them."),
     ] = "none",
     out: Annotated[Path | None, typer.Option(help="File for the log; standard output.")] = None,
 ) -> None:

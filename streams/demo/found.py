@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from rules.alert import encode_alert
+from rules.alert import Alert, encode_alert
 from rules.rule import RuleSet
 from streams.clock import now_us
 from streams.ingest import Ingest
@@ -49,8 +49,13 @@ def replayed(log: Log, settings: Settings, rule_set: RuleSet) -> tuple[Found, Su
     ingest = Ingest(rule_set, settings.timing, Pseudonyms(settings.secret(), withheld))
     replay = Replay(rule_set, ingest, settings.lateness_us, as_of_us=now_us())
     found = Found()
-    summary = replay.run([log], lambda alert: found.add(encode_alert(alert)), lambda _letter: None)
-    return found, summary
+
+    def keep(alert: Alert) -> None:
+        # Signals only feed other rules, and are on no topic.
+        if not alert.is_signal:
+            found.add(encode_alert(alert))
+
+    return found, replay.run([log], keep, lambda _letter: None)
 
 
 def differences(one: Found, other: Found) -> list[str]:

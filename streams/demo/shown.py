@@ -17,7 +17,7 @@ def show_alerts(alerts: Sequence[Json]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_OF_NO_TERMINAL)
     table = Table(title=f"{len(alerts)} alerts", title_justify="left")
-    for heading in ("transfer at (UTC)", "anchor", "rule", "severity", "action"):
+    for heading in ("at (UTC)", "anchor", "rule", "severity", "action"):
         table.add_column(heading)
     table.add_column("at stake", justify="right")
     for alert in alerts:

@@ -3,7 +3,7 @@
 import heapq
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Literal, NamedTuple
@@ -11,11 +11,17 @@ from typing import Any, Final, Literal, NamedTuple
 from rules.events import EVENTS
 from rules.moment import DAY_US, MINUTE_US, format_moment, parse_moment
 from streams.simulation.chance import Chance
-from streams.simulation.public_cases import HeldBack, delayed_calls, public_cases
+from streams.simulation.public_cases import (
+    CASE_NAMES,
+    CaseName,
+    HeldBack,
+    delayed_calls,
+    public_cases,
+)
 from streams.simulation.reports import CALLS, SOURCES, TRANSACTIONS, Data, Report, moment
 from streams.simulation.town import Happening, ordinary_life, townspeople
 
-Cases = Literal["none", "public"]
+Cases = Literal["none", "public"] | CaseName
 
 PARTITIONS: Final = 3
 """So many each feed has."""
@@ -29,7 +35,10 @@ _QUIET_US = 4 * DAY_US
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a town's log is made from; equal scenarios give equal bytes."""
+    """What a town's log is made from; equal scenarios give equal bytes.
+
+    `cases` are all the published ones, one of them by its name, or none.
+    """
 
     seed: int = 7
     people: int = 150
@@ -37,6 +46,11 @@ class Scenario:
     start_us: int = parse_moment("2023-07-08T00:00:00+08:00")
     hours: int = 72
     cases: Cases = "none"
+
+    @property
+    def case_names(self) -> Collection[CaseName]:
+        """The published cases that are in it."""
+        return [name for name in CASE_NAMES if self.cases in ("public", name)]
 
 
 class Line(NamedTuple):
@@ -64,7 +78,7 @@ def partition_of(person: str) -> int:
 
 
 def _happenings(scenario: Scenario) -> Iterator[Happening]:
-    cases = public_cases(scenario.start_us) if scenario.cases == "public" else []
+    cases = public_cases(scenario.start_us, scenario.case_names)
     life = ordinary_life(
         Chance(scenario.seed),
         townspeople(scenario.people),
@@ -76,7 +90,7 @@ def _happenings(scenario: Scenario) -> Iterator[Happening]:
 
 
 def _held_back(scenario: Scenario) -> list[HeldBack]:
-    return [delayed_calls(scenario.start_us)] if scenario.cases == "public" else []
+    return [delayed_calls(scenario.start_us)] if "fuding" in scenario.case_names else []
 
 
 def _in_order_of_recording(

@@ -6,9 +6,9 @@ made up, and so is the day of all but the first. Sources: Global Times, 2023-07-
 and local reports from Shanghai, Nanjing and Fuding of that summer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from rules.moment import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from streams.simulation.reports import (
@@ -23,6 +23,9 @@ from streams.simulation.reports import (
     transfer,
 )
 from streams.simulation.town import Happening
+
+CaseName = Literal["zhou", "zhao", "chen", "zhang", "xu", "fuding"]
+CASE_NAMES: Final[tuple[CaseName, ...]] = get_args(CaseName)
 
 
 class HeldBack(NamedTuple):
@@ -170,7 +173,7 @@ def _fuding(v: _Victim) -> Iterator[Report]:
 
 
 class _Case(NamedTuple):
-    name: str
+    name: CaseName
     area: str
     day: int
     tell: Callable[[_Victim], Iterator[Report]]
@@ -195,10 +198,10 @@ def _victims(start_us: int) -> dict[str, _Victim]:
     }
 
 
-def public_cases(start_us: int) -> list[Happening]:
-    """Return the cases in order of time; `start_us` is midnight in Shanghai of the first day."""
+def public_cases(start_us: int, names: Collection[CaseName] = CASE_NAMES) -> list[Happening]:
+    """Return cases in order of time; `start_us` is midnight in Shanghai of the first day."""
     victims = _victims(start_us)
-    told = [tuple(case.tell(victims[case.name])) for case in _CASES]
+    told = [tuple(case.tell(victims[case.name])) for case in _CASES if case.name in names]
     happenings = (Happening(min(r.time_us for r in reports), reports) for reports in told)
     return sorted(happenings, key=lambda happening: happening.at_us)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from streams.wire.dead_letters import REASONS
 from streams.wire.examples import example_of
 from streams.wire.schemas import asyncapi, dead_letter_schema, event_schema
 
+_COMMAND: Final = "python -m streams.wire.contract_docs"
 DOCS: Final = Path(__file__).parents[2] / "docs"
 
 _HEAD: Final = """\
@@ -112,13 +113,25 @@ def render() -> dict[str, str]:
 
 def main(arguments: Sequence[str], docs: Path = DOCS) -> int:
     """Write the files, or with `--check` name those that are not current; 0 is all is well."""
+    return write(render(), docs, _COMMAND, check="--check" in arguments)
+
+
+def write(files: Mapping[str, str], docs: Path, command: str, *, check: bool) -> int:
+    """Write generated files below a folder, or name those that are not current.
+
+    Args:
+        files: the texts, by path.
+        docs: the folder.
+        command: what makes them current.
+        check: write nothing.
+    """
     stale = 0
-    for name, text in render().items():
+    for name, text in files.items():
         path = docs / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
-        if "--check" in arguments:
-            sys.stderr.write(f"{path}: not current, run python -m streams.wire.contract_docs\n")
+        if check:
+            sys.stderr.write(f"{path}: not current, run {command}\n")
             stale = 1
         else:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,11 @@ For each event type one function is compiled: it looks over the fields in order 
 screen. `docs/performance.md` lists what is not checked of a record that is dropped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Annotated, Any, Final, Union
 
 import msgspec
@@ -77,7 +78,12 @@ class FirstLook:
     """
 
     def __init__(
-        self, rule_set: RuleSet, timing: Timing, sides: Mapping[str, Side] | None = None
+        self,
+        rule_set: RuleSet,
+        timing: Timing,
+        sides: Mapping[str, Side] | None = None,
+        *,
+        reads_all: bool = False,
     ) -> None:
         """Compile the looks.
 
@@ -85,6 +91,7 @@ class FirstLook:
             rule_set: the rules.
             timing: how long records count.
             sides: those that take note of the persons of their records.
+            reads_all: whether every record is to be read whole, needed or not.
         """
         screen = Screen(rule_set)
         fields = looked_at(rule_set)
@@ -100,7 +107,8 @@ class FirstLook:
             self._names[record] = spec.name
             side = (sides or {}).get(spec.side)
             count = self._counts[spec.name] = _Count()
-            self.looks[record] = _compile(spec, names, screen, side, count)
+            look = _compile(spec, names, screen, side, count)
+            self.looks[record] = _read_whole if reads_all else look
         for name in sorted(NOT_FROM_OUTSIDE):
             self.looks[record_struct(EVENTS[name], msgspec.Raw, _Moment)] = _read_whole
         decoder = msgspec.json.Decoder(Union[tuple(self.looks)])  # noqa: UP007 - made here
@@ -121,11 +129,19 @@ class FirstLook:
             else:
                 ends = _plain_ends(chunk, len(records))
                 if ends is not None:
-                    return Batch(
-                        records, lambda at: chunk[ends[at - 1] + 1 if at else 0 : ends[at]]
-                    )
-        lines = [line.removesuffix(b"\r") for line in chunk.removesuffix(b"\n").split(b"\n")]
-        return Batch([self.decode(line) for line in lines], lines.__getitem__)
+                    return Batch(records, chunk, ends)
+        lines = chunk.removesuffix(b"\n").split(b"\n")
+        ends = [end - 1 for end in accumulate(len(line) + 1 for line in lines)]
+        return Batch([self.decode(line.removesuffix(b"\r")) for line in lines], chunk, ends)
+
+    def dropped_so_far(self) -> list[int]:
+        """Return how many records of each type the looks have let go so far."""
+        return [count.dropped for count in self._counts.values()]
+
+    def add_dropped(self, counts: Iterable[int]) -> None:
+        """Count what another first look of the same rules has let go."""
+        for count, more in zip(self._counts.values(), counts, strict=True):
+            count.dropped += more
 
     def dropped_by_type(self) -> Mapping[str, int]:
         """Return how many records of each type the looks have let go so far."""
@@ -146,6 +162,10 @@ class FirstLook:
         record = self.decode(raw)
         if record is None:
             return None
+        return self.judge(record, now_us=now_us, trust_recorded=trust_recorded)
+
+    def judge(self, record: Any, *, now_us: int, trust_recorded: bool) -> Dropped | None:  # noqa: ANN401 - a Struct made for these rules
+        """Return a decoded record if it is in order and no rule needs it, as `dropped` does."""
         time, now = record.time, record.recordedtime if trust_recorded else None
         latest_us = (now_us if now is None else to_us(now)) + FUTURE_LIMIT_US
         time_us = to_us(time)
@@ -159,10 +179,19 @@ class FirstLook:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive lines of a log: each decoded or None, and what it was by its place."""
+    """Consecutive lines of a log: each decoded or None, the bytes, and where each line ends."""
 
     records: Sequence[Any]
-    line: Callable[[int], bytes]
+    chunk: bytes = b""
+    ends: Sequence[int] = ()
+
+    def begin(self, at: int) -> int:
+        """Return where a line begins; of the number of lines, where the last one ends."""
+        return self.ends[at - 1] + 1 if at else 0
+
+    def line(self, at: int) -> bytes:
+        """Return a line as it came, without its end."""
+        return self.chunk[self.begin(at) : self.ends[at]].removesuffix(b"\r")
 
 
 def _plain_ends(chunk: bytes, count: int) -> list[int] | None:
@@ -211,9 +240,13 @@ def _compile(
     emitter = ScreenEmitter(
         lambda field: _access(spec, field), [f.name for f in spec.fields.values() if f.required]
     )
-    lines = [] if side is None else ["if d.person < side.below: side.add(d.person)"]
-    lines += [*_out_of_time(spec), *_out_of_money(spec, _looked_at(spec, names))]
-    lines += [f"if {screen.source(spec.name, emitter)}: return True", "count.dropped += 1"]
+    lines = [
+        *_out_of_time(spec),
+        *_out_of_money(spec, _looked_at(spec, names)),
+        f"if {screen.source(spec.name, emitter)}: return True",
+        "count.dropped += 1",
+        *([] if side is None else ["if d.person < side.below: side.add(d.person)"]),
+    ]
     source = "\n ".join(["def look(d, t, e):", *lines])
     made = {
         "side": side,

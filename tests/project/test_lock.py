@@ -19,7 +19,7 @@ ASKED = {
     "everything": [
         *PROJECT["dependencies"],
         *BACKEND,
-        *(line for extra in ("demo", "test", "dev") for line in EXTRAS[extra]),
+        *(line for extra in EXTRAS for line in EXTRAS[extra]),
     ],
     "image": [*PROJECT["dependencies"], *BACKEND],
 }

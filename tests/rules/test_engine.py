@@ -154,10 +154,12 @@ def test_an_alert_becomes_final_when_all_watermarks_have_passed_settles_at() -> 
     told.tell(call_record("c-1", at("10:00")))
     told.tell(transfer_record("p-1", at("10:42")))
     assert told.mark(END_US, "calls") == []
+    assert told.engine.next_due_us == at("16:42")
     assert told.mark(at("16:42"), "bank") == [], "to have passed means to be greater"
     (alert,) = told.mark(at("16:42") + 1, "bank")
     assert (alert.state, alert.final, alert.undecided) == ("raised", True, ())
     assert alert.settles_at_us == at("16:42")
+    assert told.engine.next_due_us == END_US, "nothing is open any more"
 
 
 def test_an_early_anchor_waits_until_what_may_follow_it_has_settled() -> None:

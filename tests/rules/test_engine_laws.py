@@ -17,6 +17,7 @@ from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.stages import Claims
+from rules.watermark import Watermarks
 from tests.rules.build import SIGNAL
 from tests.rules.deliveries import (
     Delivery,
@@ -228,6 +229,29 @@ def same_rows_give_the_same_bytes(drawn: Drawn) -> None:
     assert list(map(encode_alert, first)) == list(map(encode_alert, second))
 
 
+def marks_may_wait_until_they_are_due(drawn: Drawn) -> None:
+    world, delivery = drawn
+    steps = steps_of(world, delivery)
+    engine, watermarks = begin(world, delivery), Watermarks(delivery.declared)
+    waiting: list[Mark] = []
+    written: list[Alert] = []
+    for number, rows in enumerate(steps):
+        marks = [row for row in rows if isinstance(row, Mark)]
+        for mark in marks:
+            watermarks.raise_to((mark.feed, mark.partition), mark.watermark_us)
+        if len(marks) == len(rows) and watermarks.minimum_us <= engine.next_due_us:
+            waiting += marks
+            continue
+        if len(marks) == len(rows):
+            written += engine.observe([*waiting, *marks], number)
+        else:
+            assert engine.observe(waiting, number - 1) == []
+            written += engine.observe(rows, number)
+        waiting = []
+    expected = observe_all(begin(world, delivery), steps)
+    assert list(map(encode_alert, written)) == list(map(encode_alert, expected))
+
+
 def _final_contents(alerts: list[Alert]) -> dict[str, tuple[object, ...]]:
     """What the last record of each raised alert says, apart from its revision."""
     return {
@@ -253,6 +277,8 @@ LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [
     (nothing_is_remembered_after_the_end, EITHER, 60),
     (what_the_screen_drops_is_never_missed, TRUTHFUL, 100),
     (same_rows_give_the_same_bytes, EITHER, 30),
+    (marks_may_wait_until_they_are_due, EITHER, 150),
+    (marks_may_wait_until_they_are_due, CAMPAIGNS, 100),
 ]
 NAMES = [f"{law.__name__}{'_in_campaigns' if s is CAMPAIGNS else ''}" for law, s, _ in LAWS]
 

@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from rules.fact import Event
 from rules.history import History
 from rules.timing import Timing
-from tests.rules.build import ORIGIN_US, event_of, transfer_record
+from tests.rules.build import ORIGIN_US, event_of, loan_record, transfer_record
 
 TIMING = Timing()
-STEP, OTHER_STEP = (0, 0), (0, 1)
+STEP, OTHER_STEP = 1, 2
 
 
 def transfer(own_id: str, at_us: int) -> Event:
@@ -15,8 +15,10 @@ def transfer(own_id: str, at_us: int) -> Event:
 
 
 def within(history: History, least_us: int, greatest_us: int) -> list[str]:
-    """The own ids of a step's candidates that start within the bounds, in their order."""
-    found = history.greatest_first(STEP, ORIGIN_US + least_us, ORIGIN_US + greatest_us)
+    """The own ids of what fits a step and starts within the bounds, in their order."""
+    found = history.greatest_first(
+        {"transfer": STEP}, ORIGIN_US + least_us, ORIGIN_US + greatest_us
+    )
     return [event.identity.id for event in found]
 
 
@@ -25,71 +27,78 @@ def within(history: History, least_us: int, greatest_us: int) -> list[str]:
     st.integers(0, 9),
     st.integers(0, 9),
 )
-def test_candidates_within_inclusive_bounds_come_from_the_greatest_place_down(
+def test_what_is_within_inclusive_bounds_comes_from_the_greatest_place_down(
     events: list[tuple[int, str]], least_us: int, greatest_us: int
 ) -> None:
     history = History()
     for at_us, own_id in events:
-        event = transfer(own_id, at_us)
-        history.put(event)
-        history.mark_candidate(STEP, event, fits=True)
+        history.put(transfer(own_id, at_us), STEP)
     expected = [name for at, name in sorted(events, reverse=True) if least_us <= at <= greatest_us]
     assert within(history, least_us, greatest_us) == expected
+    rows = history.between("transfer", ORIGIN_US + least_us, ORIGIN_US + greatest_us)
+    assert [row[2].identity.id for row in rows] == expected[::-1]
+
+
+def test_of_several_types_the_greatest_place_comes_first_too() -> None:
+    history = History()
+    history.put(transfer("p-1", 2), STEP)
+    history.put(event_of(loan_record("l-1", ORIGIN_US + 3), TIMING), OTHER_STEP)
+    history.put(transfer("p-2", 4), STEP)
+    history.put(transfer("p-3", 5), OTHER_STEP)
+    asked = {"transfer": STEP, "loan_drawdown": OTHER_STEP}
+    found = history.greatest_first(asked, ORIGIN_US, ORIGIN_US + 9)
+    assert [event.identity.id for event in found] == ["p-2", "l-1", "p-1"]
 
 
 def test_an_event_is_handed_out_as_it_stands_now() -> None:
     history = History()
-    history.put(transfer("p-1", 0))
-    history.mark_candidate(STEP, transfer("p-1", 0), fits=True)
+    history.put(transfer("p-1", 0), STEP)
     newer = event_of(transfer_record("p-1", ORIGIN_US, sequence=1), TIMING)
-    history.put(newer)
-    assert list(history.greatest_first(STEP, ORIGIN_US, ORIGIN_US)) == [newer]
-    assert history.get(newer.identity) is newer
+    history.put(newer, STEP | OTHER_STEP)
+    assert list(history.greatest_first({"transfer": STEP}, ORIGIN_US, ORIGIN_US)) == [newer]
+    assert history.row(newer.identity) == (ORIGIN_US, newer.identity, newer, STEP | OTHER_STEP)
     assert len(history) == 1
 
 
-def test_marking_tells_whether_the_event_fitted_before_or_does_now() -> None:
+def test_what_fits_one_step_fits_no_other() -> None:
     history, event = History(), transfer("p-1", 0)
-    history.put(event)
-    assert not history.mark_candidate(STEP, event, fits=False)
-    assert history.mark_candidate(STEP, event, fits=True)
-    assert history.mark_candidate(STEP, event, fits=True)
-    assert within(history, 0, 0) == ["p-1"], "fitting twice is fitting once"
-    assert history.mark_candidate(STEP, event, fits=False), "it did fit"
-    assert not history.mark_candidate(STEP, event, fits=False)
+    history.put(event, OTHER_STEP)
+    assert history.fits(event, {"transfer": OTHER_STEP})
+    assert not history.fits(event, {"transfer": STEP})
     assert within(history, 0, 0) == []
 
 
-def test_candidates_of_one_step_are_none_of_another() -> None:
-    history, event = History(), transfer("p-1", 0)
-    history.put(event)
-    history.mark_candidate(OTHER_STEP, event, fits=True)
-    assert history.is_candidate(OTHER_STEP, event)
-    assert not history.is_candidate(STEP, event)
-    assert within(history, 0, 0) == []
+def test_what_some_event_within_the_bounds_fits_is_known_of_a_few_and_assumed_of_many() -> None:
+    history = History()
+    assert history.fitted_between("transfer", ORIGIN_US, ORIGIN_US) == 0
+    for n, fits in enumerate((STEP, 0, OTHER_STEP)):
+        history.put(transfer(f"p-{n}", n), fits)
+    found = [history.fitted_between("transfer", ORIGIN_US, ORIGIN_US + n) for n in (0, 1, 2)]
+    assert found == [STEP, STEP, STEP | OTHER_STEP]
+    for n in range(20):
+        history.put(transfer(f"q-{n}", 5), 0)
+    assert history.fitted_between("transfer", ORIGIN_US + 5, ORIGIN_US + 5) & STEP
 
 
 def test_a_forgotten_event_leaves_no_trace_and_its_neighbours_stay() -> None:
     history = History()
     for own_id in "abc":
-        event = transfer(own_id, 0)
-        history.put(event)
-        history.mark_candidate(STEP, event, fits=True)
-    history.mark_candidate(OTHER_STEP, transfer("a", 0), fits=True)
+        history.put(transfer(own_id, 0), STEP)
     history.forget(transfer("b", 0).identity)
-    assert history.get(transfer("b", 0).identity) is None
+    assert history.row(transfer("b", 0).identity) is None
     assert within(history, 0, 0) == ["c", "a"]
-    assert history.is_candidate(OTHER_STEP, transfer("a", 0))
     assert len(history) == 2
+    for own_id in "ac":
+        history.forget(transfer(own_id, 0).identity)
+    assert not history
+    assert within(history, 0, 0) == []
 
 
 def test_an_event_whose_sender_moves_its_start_is_found_at_its_new_place_only() -> None:
     # The contract forbids it; one bad sender must not stop the partition.
     history = History()
     for at_us in (3, 5):
-        event = transfer("p-1", at_us)
-        history.put(event)
-        history.mark_candidate(STEP, event, fits=True)
+        history.put(transfer("p-1", at_us), STEP)
     assert within(history, 0, 9) == ["p-1"]
     history.forget(transfer("p-1", 5).identity)
     assert within(history, 0, 9) == []

@@ -2,9 +2,9 @@ import pytest
 
 from rules.condition import Compare, Constant, Gap
 from rules.events import Kind
-from rules.fact import Event
 from rules.history import History
-from rules.matching import Plan, make_plan
+from rules.judging import Judging
+from rules.matching import make_plan
 from rules.moment import HOUR_US, MINUTE_US
 from rules.rule import Rule
 from tests.rules.build import (
@@ -29,27 +29,23 @@ CALL = step_of("call", "call_invitation")
 PAY = step_of("pay", "transfer", (), (relation("after", "call", 2 * HOUR_US),))
 
 
-def remember(plan: Plan, records: list[Record]) -> History:
-    """A history that holds these events, each a candidate of the steps that it fits."""
+def remember(rule: Rule, judging: Judging, records: list[Record]) -> History:
+    """A history that holds these events, each with what it fits."""
     history = History()
     for record in records:
         event = event_of(record, TIMING)
-        history.put(event)
-        for number, step in enumerate(plan.rule.parts):
-            if record.type in step.own:
-                fits = plan.fits(number, event)
-                history.mark_candidate((plan.number, number), event, fits=fits)
+        history.put(event, judging.own[rule.by, record.type].judge(event).fits)
     return history
 
 
 def match(rule: Rule, anchor: str, *records: Record) -> list[str] | None:
     """The own ids that a rule binds at this anchor."""
-    plan = make_plan(0, rule)
-    history = remember(plan, list(records))
+    judging = Judging([rule])
+    history = remember(rule, judging, list(records))
     events = [event_of(record, TIMING) for record in records]
-    (found,) = [history.get(event.identity) for event in events if event.identity.id == anchor]
-    assert isinstance(found, Event)
-    binding, _ = plan.match(history, found)
+    (found,) = [history.row(event.identity) for event in events if event.identity.id == anchor]
+    assert found is not None
+    binding, _ = make_plan(0, rule, judging).match(history, found[2])
     return None if binding is None else [event.identity.id for _, event in binding.events()]
 
 
@@ -174,20 +170,6 @@ def test_only_true_satisfies() -> None:
     assert match(rule, "p-1", *records) is None
     placed = [call("c-1", "10:00", area="x"), transfer_record("p-1", at("10:42"), area="x")]
     assert match(rule, "p-1", *placed) == ["c-1", "p-1"]
-
-
-def test_an_event_fits_a_step_only_if_its_own_conditions_are_true() -> None:
-    where = (condition(field("pay", "transfer", "payee_is_new")),)
-    plan = make_plan(0, build_rule([step_of("pay", "transfer", where)], TIMING))
-    known = transfer_record("p-1", at("10:42"))
-    data = {name: value for name, value in known.data.items() if name != "payee_times_paid"}
-    records = (
-        known,
-        known._replace(data={**data, "payee_times_paid": 1}),
-        known._replace(data=data),
-    )
-    fits = [plan.fits(0, event_of(record, TIMING)) for record in records]
-    assert fits == [True, False, False], "true, false, unknown"
 
 
 def test_an_anchor_that_does_not_fit_its_own_set_matches_nothing() -> None:

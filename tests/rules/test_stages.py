@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from rules.condition import Condition
@@ -75,6 +77,20 @@ def test_an_alert_that_is_withdrawn_takes_its_campaign_with_it() -> None:
         ("withdrawn", False),
         ("withdrawn", True),
     ]
+
+
+def test_marks_may_wait_until_an_alert_is_due_and_then_until_its_campaign_is() -> None:
+    #   10:00, 11:00 paid      16:00, 17:00 final      18:00 so is the campaign
+    first = [PAID, replace(PAID, id="paid_too", span=replace(PAID.span, settle_us=7 * HOUR_US))]
+    told = bench(PAID, fan_in(first))
+    assert told.engine.next_due_us == END_US
+    for record in two_victims():
+        told.tell(record)
+    for moment in ("16:00", "17:00", "18:00"):
+        assert told.engine.next_due_us == at(moment)
+        assert told.mark(at(moment)) == []
+        assert says(told.mark(at(moment) + 1)) == [("raised", True)]
+    assert told.engine.next_due_us == END_US
 
 
 def test_an_alert_that_comes_back_brings_its_campaign_back() -> None:

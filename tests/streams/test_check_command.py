@@ -68,3 +68,31 @@ def test_the_catalogue_has_no_mistake() -> None:
 def test_the_help_has_an_example() -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert "Example: ringfence check rules/catalog" in result.stdout
+
+
+def test_what_is_found_is_written_for_other_tools_on_request(tmp_path: Path) -> None:
+    (tmp_path / "tried.yaml").write_text(RULE.replace("low", "lwo"), encoding="utf-8")
+    for name, start in (("json", "["), ("github", "::error file="), ("sarif", "{")):
+        result = CliRunner().invoke(app, [str(tmp_path), "--format", name])
+        assert (result.exit_code, result.stderr) == (1, "")
+        assert result.stdout.startswith(start)
+        assert "lwo" in result.stdout
+
+
+def test_a_warning_alone_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "untried.yaml").write_text(
+        RULE.replace("id: tried", "id: untried").replace('"web"', '"branch"'), encoding="utf-8"
+    )
+    result = run(tmp_path, RULE)
+    assert result.exit_code == 0
+    assert "untried.yaml:1:1: warning: the steps are those of 'tried'" in result.stderr
+    assert result.stdout.startswith("tried 1.0.0, by person\n")
+
+
+def test_values_from_outside_are_checked_with_the_rules(tmp_path: Path) -> None:
+    params = tmp_path / "params.yml"
+    params.write_text("tried: {floor: 1}\n", encoding="utf-8")
+    (tmp_path / "tried.yaml").write_text(RULE, encoding="utf-8")
+    result = CliRunner().invoke(app, [str(tmp_path), "--params", str(params)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"{params}:1:9: there is no parameter 'floor'" in result.stderr

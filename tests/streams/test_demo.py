@@ -13,6 +13,7 @@ from rules.timing import Timing
 from streams.demo.found import Found, Json, differences, replayed
 from streams.demo.recorded import demo_bytes, demo_log, sent_records
 from streams.demo.shown import explanation, show_alerts
+from streams.rule_files import read_rules
 from streams.settings import load_settings
 from streams.simulation.log import Scenario, write_log
 
@@ -88,6 +89,17 @@ def test_the_greatest_revision_counts_and_not_the_last() -> None:
     assert found.raised()[0]["revision"] == 5
 
 
+def test_a_signal_is_not_among_what_a_replay_finds() -> None:
+    effective = load_settings({"RINGFENCE_PSEUDONYM_KEY": "k" * 16})
+    rule_set = read_rules(None, effective.timing)
+    with demo_log() as log:
+        found, summary = replayed(log, effective, rule_set)
+    assert summary.alerts[("institution_named_caller", "raised")] == 6
+    rules = {alert["rule"]["id"] for alert in found.raised()}
+    assert "institution_named_caller" not in rules
+    assert "screen_share_over_bank_app" in rules
+
+
 def test_one_alert_that_is_not_final_leaves_the_whole_open() -> None:
     found = Found()
     found.add(record("a", 1))
@@ -159,7 +171,8 @@ def test_in_process_it_shows_every_alert_and_explains_the_first() -> None:
     done = demo("--in-process")
     assert done.returncode == 0
     assert all(anchor in done.stdout for anchor in EXPECTED)
-    assert "Why zhou-pay-1052?" in done.stdout
+    # The warning before the loss.
+    assert "Why zhou-share?" in done.stdout
     assert "replayed in this process in " in done.stderr
 
 

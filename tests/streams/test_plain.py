@@ -33,7 +33,9 @@ def judge(raw: bytes, *, trust_recorded: bool = True, now_us: int = LATER_US) ->
 
 @given(record_objects(), SEPARATORS, st.booleans())
 def test_what_is_plain_is_what_the_models_make_of_it(
-    record: dict[str, Any], separators: tuple[str, str], trust_recorded: bool
+    record: dict[str, Any],
+    separators: tuple[str, str],
+    trust_recorded: bool,  # noqa: FBT001 - Hypothesis gives it by place
 ) -> None:
     raw = json.dumps(record, separators=separators).encode()
     judge(raw, trust_recorded=trust_recorded)

@@ -352,11 +352,12 @@ def test_rules_that_read_alerts_see_those_of_the_other_rules(tmp_path: Path) -> 
 def test_the_summary_names_rules_that_could_not_match_and_people_on_both_sides() -> None:
     blind = pay()
     del blind["data"]["payee_times_paid"]
-    _, _, summary = replay(log(call(), blind), feeds=BOTH)
+    rules = read_rules(Path("rules/catalog/video_call_then_new_payee.yaml"), TIMING)
+    _, _, summary = replay(log(call(), blind), feeds=BOTH, rules=rules)
     assert summary.people == (1, 1, 1)
     assert (
         "payee_is_new unknown in 1 of 1 transfer records: 1 rule blind (video_call_then_new_payee)"
         in summary.as_lines(1.0)
     )
-    _, _, summary = replay(log(call(), pay()), feeds=BOTH)
+    _, _, summary = replay(log(call(), pay()), feeds=BOTH, rules=rules)
     assert not any("blind (" in line for line in summary.as_lines(1.0))

@@ -46,7 +46,7 @@ def test_mistakes_in_settings_are_told_in_one_sentence_each() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     lines = [
-        f"RINGFENCE_{name.upper()}: {field.description}"
+        f"RINGFENCE_{(field.alias or name).upper()}: {field.description}"
         for name, field in Settings.model_fields.items()
     ]
     assert "\n".join(lines) + "\n" == (GOLDEN / "settings.txt").read_text()

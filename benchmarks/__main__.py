@@ -1,0 +1,125 @@
+"""`python -m benchmarks`: how fast the product is, beside a bare loop and beside others."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from benchmarks import instructions, machine, page, program, stages
+from benchmarks.contest import compete
+from benchmarks.growth import RULES, Growth
+from benchmarks.logs import Workload
+from benchmarks.variants import variants, write_rules
+from benchmarks.workload import Size
+
+_ROOT: Final = Path(__file__).parents[1]
+_PAGE: Final = _ROOT / "docs" / "performance.md"
+_FOLDER: Final = _ROOT / "build" / "benchmarks"
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Events = Annotated[int, typer.Option(min=1000, help="How many events the workload has.")]
+Seed = Annotated[int, typer.Option(help="What the workload is made from.")]
+Folder = Annotated[Path, typer.Option(help="Where the logs are made, and kept.")]
+Out = Annotated[Path, typer.Option(help="The page whose part is replaced.")]
+Rounds = Annotated[int, typer.Option(min=1, help="How often each contender runs.")]
+
+
+@app.callback()
+def benchmarks() -> None:
+    """How fast ringfence is, on a log that is made from a seed."""
+
+
+@app.command()
+def replay(
+    *,
+    events: Events = 2_000_000,
+    rounds: Rounds = 3,
+    jobs: Annotated[int, typer.Option(min=2, help="For the run in several processes.")] = 2,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Race the product, a bare loop and others over the same log, whole processes, in turn."""
+    size = Size(events, seed=seed)
+    disciplines = program.contest(Workload(size, folder), jobs)
+    results = compete(disciplines, rounds, say)
+    tables = "\n".join(page.contest_tables(disciplines, results))
+    text = f"## Replay\n\n{_about(size, rounds)}\n\n{tables}"
+    page.put(out, "replay", text)
+    sys.stdout.write(text)
+
+
+@app.command()
+def growth(
+    *,
+    events: Events = 2_000_000,
+    rounds: Rounds = 3,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Measure the time per event at a tenth, once and three times the events, and by rules."""
+    workload = Workload(Size(events, seed=seed), folder)
+    by_events = program.by_events(folder, seed, (events // 10, events, events * 3))
+    by_rules = program.by_rules(workload, RULES)
+    flood = program.flood(Workload(Size(events // 2, seed=seed), folder))
+    together = [*by_events, *by_rules, flood]
+    measured = list(zip(together, (r[0] for r in compete(together, rounds, say)), strict=True))
+    found = Growth(measured[: len(by_events)], measured[len(by_events) : -1], measured[-1])
+    plot = out.with_suffix(".svg")
+    plot.write_text(found.chart(RULES), encoding="utf-8")
+    text = f"## Growth\n\n{_about_growth(seed, rounds)}\n\n{found.text(plot)}"
+    page.put(out, "growth", text)
+    sys.stdout.write(text)
+
+
+def _about_growth(seed: int, rounds: int) -> str:
+    return (
+        f"Workload A, seed {seed}, at different sizes; JSON lines, whole processes, start-up "
+        f"included. {rounds} rounds; medians. On {machine.described()}."
+    )
+
+
+@app.command()
+def profile(
+    *,
+    events: Events = 2_000_000,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Show where a replay's time goes, and how many instructions a line takes."""
+    workload = Workload(Size(events, seed=seed), folder)
+    rules = folder / "rules-1"
+    write_rules(rules, variants(1))
+    about = (
+        f"One rule, {events:,} events of workload A, JSON lines; start-up included. The stack is "
+        "looked at every millisecond of processor time; a sample counts for the innermost "
+        f"function of the project. On {machine.described()}."
+    )
+    text = f"## Where the time goes\n\n{about}\n\n{stages.profile(workload.jsonl(), rules)}"
+    if instructions.is_countable():
+        text += f"\nOne more line takes {instructions.per_line():,.0f} instructions (valgrind).\n"
+    page.put(out, "profile", text)
+    sys.stdout.write(text)
+
+
+def _about(size: Size, rounds: int) -> str:
+    return (
+        f"Workload A, seed {size.seed}: {size.events:,} events of {size.persons:,} people in "
+        f"{size.hours} h, {size.stranger_calls:,} answered video calls by strangers, "
+        f"{size.to_new_payees:,} transfers to new payees, {size.planted:,} planted pairs. The "
+        f"true matches are those of an independent brute force (`benchmarks/truth.py`); whoever "
+        f"finds others gets no figure. {rounds} rounds; medians. On {machine.described()}."
+    )
+
+
+def say(sentence: str) -> None:
+    """Tell on stderr how far it is."""
+    sys.stderr.write(sentence + "\n")
+
+
+if __name__ == "__main__":
+    app()

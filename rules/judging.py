@@ -1,0 +1,293 @@
+"""What all rules ask of an event by itself, judged at once.
+
+Every part of a rule that can bind a type of event has conditions that such an event alone
+decides. Parts with equal ones share a *signature*, a bit, and whatever the number of rules a
+condition is evaluated once: it names the signatures that fall with it. Comparisons of one field
+with values that stand in rules, such as the thresholds of a hundred variants of a rule, make a
+ladder: one binary search tells which of them hold.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import or_
+from typing import Any, Final, NamedTuple
+
+from rules.condition import (
+    Compare,
+    Condition,
+    Constant,
+    Emitter,
+    Expression,
+    Field,
+    Junction,
+    Parameter,
+    Unknown,
+    walk,
+)
+from rules.fact import Event
+from rules.money import Money
+from rules.rule import Rule
+
+Get = Callable[[str], Any]
+"""Reads a field of one event: its value, or None."""
+
+Mask = int
+"""A set of signatures, of doubts or of rules: one bit for each."""
+
+# Where in ascending values one belongs, so that all below it are on the same side of it.
+_PLACE: Final[Mapping[str, Callable[..., int]]] = {
+    ">=": bisect_right,
+    ">": bisect_left,
+    "<=": bisect_left,
+    "<": bisect_right,
+}
+
+
+@dataclass(slots=True)
+class Standing:
+    """How an event stands to all signatures, and how many events have stood so.
+
+    `fits` are those that it fulfils, `refuted` those of which a condition is false, `doubts`
+    what was unknown of the others.
+    """
+
+    fits: Mask
+    refuted: Mask
+    doubts: Mask
+    count: int = 0
+
+
+class Doubt(NamedTuple):
+    """A field that may be unknown, and the signatures that this leaves open."""
+
+    field: str
+    signatures: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One condition: what judges it, the signatures that have it, its doubts by field."""
+
+    judge: Callable[[Get], bool | None]
+    signatures: Mask
+    doubts: tuple[tuple[str, Mask], ...]
+
+    def doubt(self, get: Get) -> Mask:
+        """Return the doubts of an event of which this is unknown."""
+        unknown = sum(doubt for name, doubt in self.doubts if get(name) is None)
+        # What is known may still be incomparable, as amounts of different currencies are.
+        return unknown or sum(doubt for _, doubt in self.doubts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rungs:
+    """The values of a ladder in ascending order, and what an event's place among them means.
+
+    `refuted` has an entry for each place; `doubts` are those of the comparisons that have no
+    value here, since theirs are in other currencies.
+    """
+
+    values: Sequence[Any]
+    refuted: Sequence[Mask]
+    doubts: Mask
+
+
+class _Ladder:
+    """All comparisons of one field, in one direction, with values that stand in rules.
+
+    Either of the kind `x >= value`, or of the kind `x is None or x >= value`.
+    """
+
+    def __init__(self, kind: "_Compared", compared: Sequence[tuple[Any, Mask, Mask]]) -> None:
+        """Lay out the rungs of comparisons: the value, the signatures and the doubt of each."""
+        self._field, op, self._or_unknown = kind
+        self._place = _PLACE[op]
+        self._doubts = sum(doubt for _, _, doubt in compared)
+        steps: dict[str, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
+        for value, signatures, doubt in compared:
+            for currency, amount in _by_currency(value):
+                steps[currency].append((amount, signatures, doubt))
+        self._rungs = {c: self._rungs_of(op, found) for c, found in steps.items()}
+
+    def _rungs_of(self, op: str, steps: list[tuple[Any, Mask, Mask]]) -> _Rungs:
+        steps.sort(key=lambda step: step[0])
+        signatures = [step[1] for step in steps]
+        if op in (">", ">="):
+            # Above the place, an event does not reach the values.
+            refuted = list(accumulate(reversed(signatures), or_, initial=0))[::-1]
+        else:
+            refuted = list(accumulate(signatures, or_, initial=0))
+        left = self._doubts & ~sum(step[2] for step in steps)
+        return _Rungs([step[0] for step in steps], refuted, left)
+
+    def judge(self, get: Get) -> tuple[Mask, Mask]:
+        """Return the signatures that an event's value refutes, and the doubts that it leaves."""
+        value = get(self._field)
+        if value is None:
+            return 0, 0 if self._or_unknown else self._doubts
+        currency, amount = (value.currency, value.amount) if type(value) is Money else ("", value)
+        rungs = self._rungs.get(currency)
+        if rungs is None:
+            return 0, self._doubts
+        return rungs.refuted[self._place(rungs.values, amount)], rungs.doubts
+
+
+def _by_currency(value: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - of any ordered kind
+    if isinstance(value, Money):
+        yield value.currency, value.amount
+    elif isinstance(value, Mapping):
+        yield from value.items()
+    else:
+        yield "", value
+
+
+class OwnConditions:
+    """The own conditions of all parts that can bind one type of event under one kind of key.
+
+    Attributes:
+        bits: The signature of each list of conditions that it was made of.
+        doubts: What each doubt is about.
+    """
+
+    def __init__(self, lists: Sequence[Sequence[Condition]]) -> None:
+        """Compile the conditions of each part."""
+        emitter = _LeafEmitter()
+        split = [dict(emitter.leaves(conditions)) for conditions in lists]
+        numbers: dict[frozenset[str], int] = {}
+        self.bits = tuple(1 << numbers.setdefault(frozenset(of), len(numbers)) for of in split)
+        self._all = (1 << len(numbers)) - 1
+        expressions = {source: e for of in split for source, e in of.items()}
+        having = {s: sum(1 << n for key, n in numbers.items() if s in key) for s in expressions}
+        self.doubts: list[Doubt] = []
+        self._leaves: list[_Leaf] = []
+        ladders: dict[_Compared, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
+        for source, expression in expressions.items():
+            compared = _compared(expression)
+            if compared is None:
+                names = {node.name for node in walk(expression) if isinstance(node, Field)}
+                doubts = tuple((name, self._doubt(name, having[source])) for name in sorted(names))
+                judge = emitter.compile(source)
+                self._leaves.append(_Leaf(judge, having[source], doubts))
+            else:
+                kind, value = compared
+                doubt = self._doubt(kind.field, having[source])
+                ladders[kind].append((value, having[source], doubt))
+        self._ladders = [_Ladder(kind, found) for kind, found in ladders.items()]
+        self._standings: dict[tuple[Mask, Mask], Standing] = {}
+        self._gone = Standing(0, self._all, 0)
+
+    def _doubt(self, field: str, signatures: Mask) -> Mask:
+        self.doubts.append(Doubt(field, signatures))
+        return 1 << len(self.doubts) - 1
+
+    def judge(self, event: Event) -> Standing:
+        """Return how an event stands to the signatures; one that is gone fits none."""
+        if event.gone:
+            return self._gone
+        get = event.fields.get
+        refuted = doubts = 0
+        for leaf in self._leaves:
+            value = leaf.judge(get)
+            if value is None:
+                doubts |= leaf.doubt(get)
+            elif not value:
+                refuted |= leaf.signatures
+        for ladder in self._ladders:
+            also_refuted, also_doubts = ladder.judge(get)
+            refuted |= also_refuted
+            doubts |= also_doubts
+        standing = self._standings.get((refuted, doubts))
+        return self._new(refuted, doubts) if standing is None else standing
+
+    def _new(self, refuted: Mask, doubts: Mask) -> Standing:
+        left_open = 0
+        for number, doubt in enumerate(self.doubts):
+            if doubts >> number & 1:
+                left_open |= doubt.signatures
+        standing = Standing(self._all & ~refuted & ~left_open, refuted, doubts)
+        self._standings[refuted, doubts] = standing
+        return standing
+
+    def standings(self) -> Iterator[Standing]:
+        """Yield every way in which some event has stood."""
+        yield from self._standings.values()
+
+
+class _Compared(NamedTuple):
+    """What the comparisons of one ladder have in common."""
+
+    field: str
+    op: str
+    or_unknown: bool
+
+
+def _compared(node: Expression) -> tuple[_Compared, Any] | None:
+    """Return of a comparison its ladder, and the value that stands in the rule."""
+    match node:
+        case Compare(op=op, left=Field(name=name), right=Constant() | Parameter() as right):
+            return (_Compared(name, op, or_unknown=False), right.value) if op in _PLACE else None
+        case Junction(op="or", parts=(Unknown(item=Field(name=name), negated=False), part)):
+            found = _compared(part)
+            if found is not None and found[0] == (name, found[0].op, False):
+                return found[0]._replace(or_unknown=True), found[1]
+    return None
+
+
+class _LeafEmitter(Emitter):
+    """Emits one source for equal conditions, whatever the step and the rule call them."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda read: f"b({read.name!r})")
+        self._names: dict[object, str] = {}
+
+    def leaves(self, conditions: Sequence[Condition]) -> Iterator[tuple[str, Expression]]:
+        """Yield all that must be true, each with its source."""
+        for condition in conditions:
+            for part in _conjuncts(condition.expression):
+                self._temporaries = 0
+                yield self.emit(part), part
+
+    def _bind(self, value: object) -> str:
+        of = tuple(sorted(value.items())) if isinstance(value, Mapping) else value
+        key = (type(value), of)
+        if key not in self._names:
+            self._names[key] = super()._bind(value)
+        return self._names[key]
+
+
+def _conjuncts(expression: Expression) -> Iterator[Expression]:
+    if isinstance(expression, Junction) and expression.op == "and":
+        for part in expression.parts:
+            yield from _conjuncts(part)
+    else:
+        yield expression
+
+
+class Judging:
+    """The own conditions of a set of rules, by kind of key and type of event."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Compile them; rules are named by their place."""
+        lists: dict[tuple[str, str], list[tuple[Condition, ...]]] = defaultdict(list)
+        places: dict[tuple[int, int, str], int] = {}
+        for number, rule in enumerate(rules):
+            for part, step in enumerate(rule.parts):
+                for event, conditions in step.own.items():
+                    found = lists[rule.by, event]
+                    places[number, part, event] = len(found)
+                    found.append(conditions)
+        self.own = {key: OwnConditions(found) for key, found in lists.items()}
+        self._signatures = [
+            tuple(
+                {e: self.own[rule.by, e].bits[places[number, part, e]] for e in step.own}
+                for part, step in enumerate(rule.parts)
+            )
+            for number, rule in enumerate(rules)
+        ]
+
+    def signatures(self, number: int) -> tuple[Mapping[str, Mask], ...]:
+        """Return for each part of a rule, and each type that it can bind, its signature."""
+        return self._signatures[number]

@@ -1,0 +1,1 @@
+"""Parquet logs: records in columns, read whole or only where a rule could use them."""

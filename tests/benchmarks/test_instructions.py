@@ -1,0 +1,11 @@
+import pytest
+
+from benchmarks import instructions
+
+# Twice what was measured: a check of the order of magnitude that no busy machine can fail.
+MOST_PER_LINE = 400_000
+
+
+@pytest.mark.skipif(not instructions.is_countable(), reason="there is no valgrind to count with")
+def test_a_line_takes_no_more_instructions_than_it_did() -> None:
+    assert instructions.per_line() < MOST_PER_LINE
