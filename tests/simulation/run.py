@@ -8,12 +8,11 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from rules.alert import encode_alert
 from rules.engine import Correlator
 from rules.fact import Fact, Mark
-from rules.matching import make_plan
 from rules.moment import HOUR_US, MINUTE_US
 from rules.rule import RuleSet
 from rules.screen import Screen
@@ -63,25 +62,19 @@ RULES = rules_with_campaigns()
 STAGES = stages_of(EPOCH, RULES)
 
 
-def _once(make: Callable[..., Any], key: Callable[..., object]) -> Callable[..., Any]:
-    """Return a function that makes each thing once for all runs: it compiles, and is pure."""
-    made: dict[object, Any] = {}
+compiled: Final = cache(compile)
+"""Python's own, once for each text: what it returns is only ever read."""
 
-    def get(*arguments: Any) -> Any:  # noqa: ANN401 - whatever is made
-        at = key(*arguments)
-        if at not in made:
-            made[at] = make(*arguments)
-        return made[at]
-
-    return get
+_screens: dict[tuple[str, ...], Screen] = {}
 
 
-def _names(rule_set: RuleSet) -> tuple[str, ...]:
-    return tuple(rule.id for rule in rule_set.rules)
+def screen_of(rule_set: RuleSet) -> Screen:
+    """Return the screen of a rule set, compiled once for all runs."""
+    names = tuple(rule.id for rule in rule_set.rules)
+    if names not in _screens:
+        _screens[names] = Screen(rule_set)
+    return _screens[names]
 
-
-screen_of = _once(Screen, _names)
-plan_made = _once(make_plan, lambda number, rule: (number, rule.id))
 
 # Compiled once for all runs and workers; what it counts is nobody's business here.
 INGEST = Ingest(RULES, _settings().timing, Pseudonyms(SECRET.encode(), frozenset()))
@@ -124,50 +117,77 @@ def plan_of(seed: int) -> Plan:
 
 
 def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partition, list[bytes]]:
-    calls: list[bytes] = []
-    banks: list[list[bytes]] = [[], []]
-    spoken = banks[:1] if is_silent else banks
+    told = _Told(random, banks=1 if is_silent else 2)
     at_us = TEN_O_CLOCK
-    numbers = iter(range(1_000))
-    rejected: list[tuple[list[bytes], int, int, str]] = []
     for part in range(random.randint(1, 2)):
         for _ in range(random.randint(1, 4)):
             at_us += random.randint(0, 240) * SECOND_US
-            number, person = next(numbers), f"person-{random.randint(1, 3)}"
-            calls.append(call(number, at_us, person=person))
-            if random.random() < 0.8:
-                pay_at_us = at_us + random.randint(0, 300) * SECOND_US
-                bank = random.choice(spoken)
-                bank.append(transfer(number, pay_at_us, payee="mule", person=person))
-                if random.random() < 0.2:
-                    bank.append(transfer(number, pay_at_us, "rejected", 1, "mule", person))
-                elif random.random() < 0.3:
-                    rejected.append((bank, number, pay_at_us, person))
-            if random.random() < 0.3:
-                calls.append(blocked(number, at_us + 60 * SECOND_US, person))
-            if random.random() < 0.15:
-                random.choice([calls, *spoken]).append(b"{")
-            if has_late and random.random() < 0.3:
-                late_us = at_us - random.randint(10, 40) * MINUTE_US
-                calls.append(call(next(numbers), late_us, person=person))
+            told.tell_of_a_call(at_us, has_late=has_late)
         # Time leaps, so that alerts become final and things are forgotten in the middle of it.
         leap_us = random.choice((HOUR_US, 14 * HOUR_US, 30 * HOUR_US))
         at_us += leap_us
-        for feed in (calls, *spoken):
+        for feed in told.feeds:
             if random.random() < 0.8 or part == 0:
                 feed.append(heartbeat(at_us))
-        # What is rejected hours later is still in time, and takes campaigns back with it.
-        while rejected and leap_us == HOUR_US:
-            bank, number, pay_at_us, person = rejected.pop()
+        told.reject(at_us + SECOND_US if leap_us == HOUR_US else None)
+    for feed in told.feeds:
+        feed.append(heartbeat(at_us + 5 * _DAY_US))
+    return {("calls", 0): told.feeds[0], ("transactions", 0): told.feeds[1], _SILENT: told.last}
+
+
+class _Told:
+    """What feeds have told: the first is the call side's, the others are the bank's."""
+
+    def __init__(self, random: Random, banks: int) -> None:
+        self.feeds: list[list[bytes]] = [[] for _ in range(1 + banks)]
+        self._random = random
+        self._numbers = iter(range(1_000))
+        self._to_reject: list[tuple[list[bytes], int, int, str]] = []
+
+    @property
+    def last(self) -> list[bytes]:
+        """What the bank's second feed has told, if there is one."""
+        return self.feeds[2] if len(self.feeds) > 2 else []
+
+    def tell_of_a_call(self, at_us: int, *, has_late: bool) -> None:
+        """Tell of a call, and perhaps of what comes of it."""
+        random, calls = self._random, self.feeds[0]
+        number, person = next(self._numbers), f"person-{random.randint(1, 3)}"
+        calls.append(call(number, at_us, person=person))
+        if random.random() < 0.8:
+            self._pay(number, at_us + random.randint(0, 300) * SECOND_US, person)
+        if random.random() < 0.3:
+            calls.append(blocked(number, at_us + 60 * SECOND_US, person))
+        if random.random() < 0.15:
+            random.choice(self.feeds).append(b"{")
+        if has_late and random.random() < 0.3:
+            late_us = at_us - random.randint(10, 40) * MINUTE_US
+            calls.append(call(next(self._numbers), late_us, person=person))
+
+    def _pay(self, number: int, at_us: int, person: str) -> None:
+        random = self._random
+        bank = random.choice(self.feeds[1:])
+        bank.append(transfer(number, at_us, payee="mule", person=person))
+        if random.random() < 0.2:
+            bank.append(transfer(number, at_us, "rejected", 1, payee="mule", person=person))
+        elif random.random() < 0.3:
+            self._to_reject.append((bank, number, at_us, person))
+
+    def reject(self, told_at_us: int | None) -> None:
+        """Reject some transfers, hours later but in time: it takes campaigns back with it."""
+        for bank, number, at_us, person in self._to_reject if told_at_us else ():
             bank.append(
                 transfer(
-                    number, pay_at_us, "rejected", 1, "mule", person, told_at_us=at_us + SECOND_US
+                    number,
+                    at_us,
+                    "rejected",
+                    1,
+                    payee="mule",
+                    person=person,
+                    told_at_us=told_at_us,
                 )
             )
-        rejected.clear()
-    for feed in (calls, *spoken):
-        feed.append(heartbeat(at_us + 5 * _DAY_US))
-    return {("calls", 0): calls, ("transactions", 0): banks[0], _SILENT: banks[1]}
+        self._to_reject.clear()
 
 
 class Worker:
@@ -252,7 +272,7 @@ class Run:
     def __post_init__(self) -> None:
         """Make the plan."""
         self.plan = plan_of(self.seed)
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop()  # type: ignore[abstract] # as much of a loop as is needed
         sizes = EPOCH.sizes
         self.kafka = Kafka(
             self.loop,
@@ -301,7 +321,7 @@ class Run:
 
     async def _until_quiet(self) -> None:
         quiet_s, before = 0.0, -1
-        while quiet_s < _QUIET_S:
+        while quiet_s < _QUIET_S and not self.failures:
             await asyncio.sleep(0.5)
             self._replace()
             # Marks follow the clock for as long as a partition is silent.

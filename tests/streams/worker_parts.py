@@ -170,9 +170,9 @@ def transfer(
     at_us: int,
     status: str = "attempted",
     sequence: int = 0,
+    *,
     payee: str | None = None,
     person: str | None = None,
-    *,
     told_at_us: int | None = None,
 ) -> bytes:
     """Return the record of a transfer to a payee never paid before, told at once or later."""
