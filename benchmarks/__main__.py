@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks import instructions, machine, page, program, stages
+from benchmarks import instructions, machine, page, program, simulated, stages
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
 from benchmarks.logs import Workload
@@ -15,6 +15,7 @@ from benchmarks.workload import Size
 
 _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
+_SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -72,6 +73,20 @@ def growth(
     plot.write_text(found.chart(RULES), encoding="utf-8")
     text = f"## Growth\n\n{_about_growth(seed, rounds)}\n\n{found.text(plot)}"
     page.put(out, "growth", text)
+    sys.stdout.write(text)
+
+
+@app.command()
+def simulation(
+    *,
+    runs: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 100_000,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 2,
+    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIMULATION,
+) -> None:
+    """Run the worker's real code over a Kafka in memory, with crashes after any step."""
+    text = "".join(simulated.tables(seed, runs, jobs))
+    out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 
