@@ -8,11 +8,12 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -232,7 +233,10 @@ async def _raw(site: Site, journal: Path) -> int:
 
 @dataclass(frozen=True)
 class Weather:
-    """How big a storm is, and what goes wrong in it, once per chunk of the events."""
+    """How big a storm is, and what goes wrong in it, once per chunk of the events.
+
+    `rolls` ends one worker in order per chunk; `sizes` is how many workers there are, by chunk.
+    """
 
     people: int
     chunks: int
@@ -240,6 +244,7 @@ class Weather:
     kills: int = 0
     freezes: int = 0
     rolls: bool = False
+    sizes: Sequence[int] = ()
     malformed: bool = False
     code: str = REAL
     seed: int = 1
@@ -269,6 +274,11 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
                 await asyncio.sleep(chance.random() * 3)
                 took_s = await fleet.end(0, 60)
                 verdict.notes.append(f"exit after {took_s:.1f} s")
+                verdict.faults += 1
+            if weather.sizes:
+                fleet.size = weather.sizes[chunk % len(weather.sizes)]
+                while len(fleet.workers) > fleet.size:
+                    await fleet.end(0, 60)
                 verdict.faults += 1
             fleet.supervise()
         await site.send_end()
@@ -300,8 +310,6 @@ class RestartableBroker(JavaBroker):
     @staticmethod
     def ports() -> tuple[int, int]:
         """Return two free ports."""
-        import socket  # noqa: PLC0415 - for this alone
-
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))
             second.bind(("127.0.0.1", 0))
@@ -337,15 +345,6 @@ def restartable(folder: Path) -> Iterator[RestartableBroker]:
         yield broker
     finally:
         broker.kill()
-
-
-@asynccontextmanager
-async def restarted_meanwhile(broker: RestartableBroker, seconds: float) -> AsyncIterator[None]:
-    """Kill the broker, do what is to be done, and start it again after a while."""
-    await asyncio.to_thread(broker.kill)
-    yield
-    await asyncio.sleep(seconds)
-    await asyncio.to_thread(broker.again)
 
 
 def told(verdict: Verdict) -> str:

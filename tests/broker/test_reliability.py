@@ -1,7 +1,6 @@
 """The worker in storms on a real Kafka: `docs/reliability.md` has the same at length."""
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -102,4 +101,3 @@ async def test_a_record_that_the_broker_finds_too_large_stops_the_worker_by_name
     last = (await asyncio.to_thread(journal.read_text)).splitlines()[-1]
     assert last.endswith("was not taken: MessageSizeTooLargeError")
     assert site.settings.alerts_topic in last
-    assert signal.SIGTERM
