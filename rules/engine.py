@@ -32,7 +32,7 @@ from rules.claim import content_of
 from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.groups import Group, group_plans
 from rules.history import FirstRows, History
-from rules.judging import Judging, Mask, OwnConditions
+from rules.judging import Judging, Lost, Mask, OwnConditions
 from rules.matching import Match, Plan, make_plan
 from rules.rule import RuleSet
 from rules.watermark import END_US, Partition, Watermarks
@@ -105,8 +105,8 @@ class Correlator:
             self.watermarks.raise_to(partition, watermark_us)
         self.counts: Counter[str] = Counter()
         self._max_history = max_history
-        self.judging = Judging(rule_set.rules)
-        self._plans = [make_plan(n, rule, self.judging) for n, rule in enumerate(rule_set.rules)]
+        self._judging = Judging(rule_set.rules)
+        self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]
         self._uses = self._make_uses()
         self._histories: dict[str, History] = {}
         # The open alerts that need an event, by key. Of the events of one type that an alert
@@ -129,7 +129,7 @@ class Correlator:
                 key = (plan.rule.by, event_type)
                 keep_us[key] = max(keep_us[key], plan.rule.keep_us)
         return {
-            key: _Use(self.judging.own[key], tuple(found), keep_us[key])
+            key: _Use(self._judging.own[key], tuple(found), keep_us[key])
             for key, found in groups.items()
         }
 
@@ -150,10 +150,9 @@ class Correlator:
 
     @property
     def next_due_us(self) -> int:
-        """The least moment that the minimum watermark must pass before a mark causes a record.
+        """The moment that the least watermark must pass before a mark can cause an alert record.
 
-        Until then marks may wait and be observed together, in a step of their own before the next
-        fact, or in that in which they pass it.
+        Until then marks can be left out, if the next fact is preceded by the latest of each.
         """
         return self._closing[0][0] if self._closing else END_US
 
@@ -163,6 +162,10 @@ class Correlator:
         Observing again from there, with the watermarks as they stood, rebuilds this state.
         """
         return self._first_rows.oldest(self.watermarks.minimum_us)
+
+    def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
+        """Return for each rule, part and type of event how many events failed as unknown."""
+        return {plan.rule.id: self._judging.lost(plan.number) for plan in self._plans}
 
     def remembered(self) -> int:
         """Return how many events are remembered, under all keys together."""
@@ -187,7 +190,7 @@ class Correlator:
         event = arrived if held is None else greatest(held[2], arrived)
         if held is not None and event is held[2]:
             return
-        fits = use.own.judge(event).fits
+        fits = use.own.fits(event, None if held is None else held[2])
         history.put(event, fits)
         if held is None:
             self._first_rows.note(revision, needed_until_us)

@@ -8,7 +8,7 @@ ladder: one binary search tells which of them hold.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -37,6 +37,11 @@ Get = Callable[[str], Any]
 Mask = int
 """A set of signatures, of doubts or of rules: one bit for each."""
 
+Lost = Mapping[tuple[str, ...], int]
+"""How many events failed a part for no other reason than that these fields were unknown."""
+
+_MOST_STANDINGS = 10_000
+
 # Where in ascending values one belongs, so that all below it are on the same side of it.
 _PLACE: Final[Mapping[str, Callable[..., int]]] = {
     ">=": bisect_right,
@@ -60,7 +65,7 @@ class Standing:
     count: int = 0
 
 
-class Doubt(NamedTuple):
+class _Doubt(NamedTuple):
     """A field that may be unknown, and the signatures that this leaves open."""
 
     field: str
@@ -149,7 +154,6 @@ class OwnConditions:
 
     Attributes:
         bits: The signature of each list of conditions that it was made of.
-        doubts: What each doubt is about.
     """
 
     def __init__(self, lists: Sequence[Sequence[Condition]]) -> None:
@@ -161,7 +165,7 @@ class OwnConditions:
         self._all = (1 << len(numbers)) - 1
         expressions = {source: e for of in split for source, e in of.items()}
         having = {s: sum(1 << n for key, n in numbers.items() if s in key) for s in expressions}
-        self.doubts: list[Doubt] = []
+        self._doubts: list[_Doubt] = []
         self._leaves: list[_Leaf] = []
         ladders: dict[_Compared, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
         for source, expression in expressions.items():
@@ -177,14 +181,27 @@ class OwnConditions:
                 ladders[kind].append((value, having[source], doubt))
         self._ladders = [_Ladder(kind, found) for kind, found in ladders.items()]
         self._standings: dict[tuple[Mask, Mask], Standing] = {}
+        self._lost: dict[Mask, Counter[tuple[str, ...]]] = defaultdict(Counter)
         self._gone = Standing(0, self._all, 0)
 
     def _doubt(self, field: str, signatures: Mask) -> Mask:
-        self.doubts.append(Doubt(field, signatures))
-        return 1 << len(self.doubts) - 1
+        self._doubts.append(_Doubt(field, signatures))
+        return 1 << len(self._doubts) - 1
 
-    def judge(self, event: Event) -> Standing:
-        """Return how an event stands to the signatures; one that is gone fits none."""
+    def fits(self, event: Event, instead_of: Event | None = None) -> Mask:
+        """Return the signatures that an event fits, and count how it stands.
+
+        Args:
+            event: the event as it stands now.
+            instead_of: the same event as it stood when it was counted before.
+        """
+        standing = self._judge(event)
+        standing.count += 1
+        if instead_of is not None:
+            self._judge(instead_of).count -= 1
+        return standing.fits
+
+    def _judge(self, event: Event) -> Standing:
         if event.gone:
             return self._gone
         get = event.fields.get
@@ -203,17 +220,38 @@ class OwnConditions:
         return self._new(refuted, doubts) if standing is None else standing
 
     def _new(self, refuted: Mask, doubts: Mask) -> Standing:
+        if len(self._standings) >= _MOST_STANDINGS:
+            self._add_up()
         left_open = 0
-        for number, doubt in enumerate(self.doubts):
+        for number, doubt in enumerate(self._doubts):
             if doubts >> number & 1:
                 left_open |= doubt.signatures
         standing = Standing(self._all & ~refuted & ~left_open, refuted, doubts)
         self._standings[refuted, doubts] = standing
         return standing
 
-    def standings(self) -> Iterator[Standing]:
-        """Yield every way in which some event has stood."""
-        yield from self._standings.values()
+    def lost(self, signature: Mask) -> Lost:
+        """Return how many events the conditions of a signature lost, by the unknown fields.
+
+        Of an event of which some condition is false none is counted, whatever else is unknown.
+        """
+        self._add_up()
+        return +self._lost[signature]
+
+    def _add_up(self) -> None:
+        """Add what has been counted to what each signature lost, and begin to count anew."""
+        for standing in self._standings.values():
+            left = self._all & ~standing.refuted & ~standing.fits if standing.count else 0
+            while left:
+                signature = left & -left
+                left ^= signature
+                unknown = {
+                    doubt.field
+                    for number, doubt in enumerate(self._doubts)
+                    if standing.doubts >> number & 1 and doubt.signatures & signature
+                }
+                self._lost[signature][tuple(sorted(unknown))] += standing.count
+        self._standings.clear()
 
 
 class _Compared(NamedTuple):
@@ -280,6 +318,7 @@ class Judging:
                     places[number, part, event] = len(found)
                     found.append(conditions)
         self.own = {key: OwnConditions(found) for key, found in lists.items()}
+        self._rules = rules
         self._signatures = [
             tuple(
                 {e: self.own[rule.by, e].bits[places[number, part, e]] for e in step.own}
@@ -291,3 +330,11 @@ class Judging:
     def signatures(self, number: int) -> tuple[Mapping[str, Mask], ...]:
         """Return for each part of a rule, and each type that it can bind, its signature."""
         return self._signatures[number]
+
+    def lost(self, number: int) -> tuple[Mapping[str, Lost], ...]:
+        """Return for each part of a rule, and each type that it can bind, what was lost."""
+        by = self._rules[number].by
+        return tuple(
+            {event: self.own[by, event].lost(bit) for event, bit in signatures.items()}
+            for signatures in self._signatures[number]
+        )

@@ -9,6 +9,7 @@ from rules.alert import Alert
 from rules.engine import MAX_HISTORY, Correlator
 from rules.events import EVENTS, KEYS, Scalar, values_of
 from rules.fact import Event, Fact, Identity, Mark, key_of
+from rules.judging import Lost
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.watermark import END_US, NEVER_US, Partition
@@ -50,8 +51,15 @@ class Engine:
 
     @property
     def next_due_us(self) -> int:
-        """The least moment that the minimum must pass before a mark causes a record of either."""
+        """The moment that the least watermark must pass before a mark can cause an alert record.
+
+        See `rules.engine.Correlator.next_due_us`; here for both stages together.
+        """
         return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
+
+    def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
+        """Return for each rule, part and type of event how many events failed as unknown."""
+        return {**self.first.lost(), **self.second.lost()}
 
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from rules.alert import Alert
 from rules.authoring.blindness import Sightings
-from rules.events import EVENTS
 from rules.fact import Fact, Mark
 from rules.moment import LATEST_US
 from rules.rule import RuleSet
@@ -211,10 +210,11 @@ class Replay:
         self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
         self.summary.people = self._ingest.people.counts()
+        self.summary.people_are_sampled = self._ingest.people.is_sample
         self._seen.update(self._ingest.first_look.dropped_by_type())
-        self._sightings.seen = {event: self._seen[event] for event in EVENTS}
-        blindness = self._sightings.sentences() if self.summary.records else []
-        self.summary.blindness = tuple(blindness)
+        if self.summary.records:
+            blindness = self._sightings.sentences(self._seen, self._engine.lost())
+            self.summary.blindness = tuple(blindness)
         return self.summary
 
 

@@ -2,20 +2,21 @@
 
 A sender that leaves a field out of all its records, a feed that never comes, or amounts in a
 currency that no threshold is for: each makes conditions unknown for good, and nobody hears of it.
-`Sightings` watches records for what has never been known yet, which costs next to nothing once
-everything has been known once; `sentences` says which rules are blind for it.
+`Sightings` watches kept records for what has never been known yet, which costs next to nothing
+once everything has been known once; `sentences` says which rules are blind for it, and which steps
+lose events now and then, as the engine has counted them.
 
-Who calls it: ingest, once for each record in order, with the values that it has computed anyway
-(`values_of` of the looked-at fields in the first look, `event.fields` of what is read whole). So
-it sees what the screen drops too: a rule whose records are all screened out is not blind.
+Who calls it: ingest, once for each record that is kept, with what conditions see of it. A record
+that the screen drops has failed every step on a condition known to be false, so nothing unknown
+is to blame for it, and a rule whose records are all dropped is not blind.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from rules.condition import (
     Aggregate,
@@ -34,6 +35,7 @@ from rules.condition import (
     walk,
 )
 from rules.events import EVENTS, Value
+from rules.judging import Lost
 from rules.money import Money
 from rules.rule import Rule, RuleSet, Step
 
@@ -60,6 +62,13 @@ class Question:
         return value is not None
 
 
+class _Counts(NamedTuple):
+    """How many records of each type there were, and how many of them were kept."""
+
+    seen: Mapping[str, int]
+    kept: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Cause:
     """Why a step can bind no event of one type: no event at all, or what was never known."""
@@ -67,12 +76,46 @@ class _Cause:
     event: str
     never: tuple[Question, ...]
 
-    def says(self, seen: Mapping[str, int]) -> str:
-        count = seen[self.event]
-        if not count:
-            return f"no {self.event} among {sum(seen.values()):,} records"
+    def says(self, counts: _Counts) -> str:
+        kept, seen = counts.kept.get(self.event, 0), counts.seen.get(self.event, 0)
+        if not seen:
+            return f"no {self.event} among {sum(counts.seen.values()):,} records"
         fields = ", ".join(dict.fromkeys(_said(question) for question in self.never))
-        return f"{fields} in {count:,} of {count:,} {self.event} records"
+        of = "" if kept == seen else f" kept, of {seen:,}"
+        return f"{fields} in {kept:,} of {kept:,} {self.event} records{of}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Loss:
+    """How many events of a type a part has lost because fields were unknown."""
+
+    part: str
+    event: str
+    fields: tuple[str, ...]
+    count: int
+
+    def says(self, seen: Mapping[str, int]) -> str:
+        verb = "is" if len(self.fields) == 1 else "are"
+        why = f"{' and '.join(self.fields)} {verb} unknown"
+        of = f"{self.count:,} of {seen.get(self.event, 0):,} {self.event} records"
+        return f"{self.part}: {of} failed because {why}"
+
+
+def _losses(part: str, lost: Mapping[str, Lost]) -> Iterator[_Loss]:
+    for event, by_fields in lost.items():
+        # Alerts are made here and say all that they can.
+        if event != "alert":
+            for fields, count in by_fields.items():
+                yield _Loss(part, event, fields, count)
+
+
+def _said_of(causes: tuple[_Cause, ...], counts: _Counts) -> str:
+    return " and ".join(cause.says(counts) for cause in causes)
+
+
+def _named(rule: Rule, step: Step) -> str:
+    role = "unless" if step in rule.unless else "evidence" if step in rule.evidence else "step"
+    return f"{role} {step.name}"
 
 
 def _names(questions: Iterable[Question]) -> tuple[str, ...]:
@@ -86,11 +129,11 @@ def _said(question: Question) -> str:
 
 
 class Sightings:
-    """What has been seen of each event type so far: how many records, and what was never known."""
+    """What has been kept of each event type so far: how many records, what was never known."""
 
     def __init__(self, rule_set: RuleSet) -> None:
         self._rules = rule_set.rules
-        self.seen: dict[str, int] = dict.fromkeys(EVENTS, 0)
+        self._kept: dict[str, int] = dict.fromkeys(EVENTS, 0)
         self._waiting: dict[str, set[Question]] = {event: set() for event in EVENTS}
         for rule in self._rules:
             for part in rule.parts:
@@ -100,65 +143,101 @@ class Sightings:
         self._names = {event: _names(waiting) for event, waiting in self._waiting.items()}
 
     def note(self, event_type: str, values: Mapping[str, Value]) -> None:
-        """Take note of one record in order: its short type name, and what conditions see of it."""
-        self.seen[event_type] += 1
+        """Take note of one kept record: its short type name, and what conditions see of it."""
+        self._kept[event_type] += 1
         names = self._names[event_type]
-        # This runs for every record: what has no field that is waited for is done with here.
+        # This runs for every kept record: what has no field that is waited for is done with here.
         if names and not values.keys().isdisjoint(names):
             waiting = {q for q in self._waiting[event_type] if not q.is_answered(values)}
             self._waiting[event_type] = waiting
             self._names[event_type] = _names(waiting)
 
-    def sentences(self) -> list[str]:
-        """Return a sentence for each cause that makes rules blind, then for parts of rules."""
+    def sentences(
+        self,
+        seen: Mapping[str, int] | None = None,
+        lost: Mapping[str, Sequence[Mapping[str, Lost]]] | None = None,
+    ) -> list[str]:
+        """Return what was never known and makes rules or parts blind, then what is lost of steps.
+
+        Args:
+            seen: how many records of each type there were, dropped ones included; all that were
+                noted unless given.
+            lost: how many events each part of each rule lost, as `Engine.lost` tells it; without
+                it, not all that was kept need have been noted, and nothing is said of losses.
+        """
+        if lost is None:
+            seen = self._kept if seen is None else seen
+            return list(self._never(_Counts(seen, seen)))
+        counts = _Counts(self._kept if seen is None else seen, self._kept)
+        return [*self._never(counts), *self._now_and_then(counts, lost)]
+
+    def _never(self, counts: _Counts) -> Iterator[str]:
         rules: dict[tuple[_Cause, ...], list[str]] = {}
         parts: dict[tuple[tuple[_Cause, ...], str], list[str]] = {}
         for rule in self._rules:
-            blind = [found for step in rule.steps if (found := self._blind(rule, step))]
+            blind = [found for step in rule.steps if (found := self._blind(rule, step, counts))]
             for causes in dict.fromkeys(blind):
                 rules.setdefault(causes, []).append(rule.id)
             for step in () if blind else (*rule.unless, *rule.evidence):
-                causes = self._blind(rule, step)
-                what = "unless" if step in rule.unless else "evidence"
+                causes = self._blind(rule, step, counts)
                 if causes:
-                    parts.setdefault((causes, f"{what} {step.name}"), []).append(rule.id)
-        said = [f"{self._said(causes)}: {_blind(rules[causes])}" for causes in sorted(rules)]
-        for causes, what in sorted(parts):
-            names = _listed(parts[causes, what])
-            said.append(f"{self._said(causes)}: {what} is never there, in {names}")
-        return said
+                    parts.setdefault((causes, _named(rule, step)), []).append(rule.id)
+        for causes in sorted(rules):
+            yield f"{_said_of(causes, counts)}: {_rules(rules[causes], 'blind ')}"
+        for causes, name in sorted(parts):
+            names = _listed(parts[causes, name])
+            yield f"{_said_of(causes, counts)}: {name} is never there, in {names}"
 
-    def _said(self, causes: tuple[_Cause, ...]) -> str:
-        return " and ".join(cause.says(self.seen) for cause in causes)
+    def _now_and_then(
+        self, counts: _Counts, lost: Mapping[str, Sequence[Mapping[str, Lost]]]
+    ) -> Iterator[str]:
+        losing: dict[_Loss, list[str]] = {}
+        for rule in self._rules:
+            for step, by_event in zip(rule.parts, lost[rule.id], strict=True):
+                if not self._blind(rule, step, counts):
+                    for loss in _losses(_named(rule, step), by_event):
+                        losing.setdefault(loss, []).append(rule.id)
+        for loss in sorted(losing, key=lambda loss: (loss.part, loss.event, -loss.count, loss)):
+            yield f"{loss.says(counts.seen)}, in {_rules(losing[loss])}"
 
-    def _blind(self, rule: Rule, step: Step) -> tuple[_Cause, ...]:
+    def _blind(self, rule: Rule, step: Step, counts: _Counts) -> tuple[_Cause, ...]:
         """Return why a step can never be fulfilled; nothing if it can."""
         if step.each and step.having:
             # `having` alone decides, so a set may do without members.
+            event = step.options[0].event
             hopeless = [c for c in step.having if self._is_hopeless(rule, c)]
-            return (self._cause_of(rule, step.options[0].event, hopeless[0]),) if hopeless else ()
-        causes = [self._cause(rule, step, option.event) for option in step.options]
+            if not hopeless or (counts.seen.get(event) and not counts.kept.get(event)):
+                return ()
+            return (self._cause_of(rule, event, hopeless[0]),)
+        causes = [self._cause(rule, step, option.event, counts) for option in step.options]
         return tuple(c for c in causes if c is not None) if None not in causes else ()
 
     def _is_hopeless(self, rule: Rule, condition: Condition) -> bool:
         return True not in self._possible(rule, condition.expression)
 
-    def _cause(self, rule: Rule, step: Step, event: str) -> _Cause | None:
+    def _cause(self, rule: Rule, step: Step, event: str, counts: _Counts) -> _Cause | None:
         """Return why a step can bind no event of one of its types; None if it can."""
         # Alerts are made here, after ingest, so nothing is known of how many there were.
         if event == "alert":
             return None
-        if not self.seen[event]:
+        if not counts.seen.get(event):
             return _Cause(event, ())
+        # What the screen dropped has failed on what was known.
+        if not counts.kept.get(event):
+            return None
         own = next(option.where for option in step.options if option.event == event)
         for condition in (*own, *step.where):
             if self._is_hopeless(rule, condition):
-                return self._cause_of(rule, event, condition)
+                cause = self._cause_of(rule, event, condition)
+                # Where another step's event never came, that step says so.
+                return cause if counts.kept.get(cause.event) else None
         return None
 
     def _cause_of(self, rule: Rule, event: str, condition: Condition) -> _Cause:
-        asked = {q for q in _questions(rule, condition) if q in self._waiting[q.event]}
-        return _Cause(event, tuple(sorted(asked)))
+        """Return what was never known: of the event itself or, failing that, of another step's."""
+        asked = [q for q in _questions(rule, condition) if q in self._waiting[q.event]]
+        of = event if any(q.event == event for q in asked) else asked[0].event
+        return _Cause(of, tuple(sorted({q for q in asked if q.event == of})))
 
     def _possible(self, rule: Rule, node: Expression) -> _Truths:
         """Return which of Kleene's values a condition could have, going by what was ever known."""
@@ -247,8 +326,8 @@ def _currencies(node: Expression) -> tuple[str, ...]:
     return tuple(sorted(value)) if isinstance(value, Mapping) else ()
 
 
-def _blind(rules: list[str]) -> str:
-    return f"{len(rules):,} {'rule' if len(rules) == 1 else 'rules'} blind ({_listed(rules)})"
+def _rules(rules: list[str], are: str = "") -> str:
+    return f"{len(rules):,} {'rule' if len(rules) == 1 else 'rules'} {are}({_listed(rules)})"
 
 
 def _listed(names: list[str]) -> str:

@@ -95,7 +95,7 @@ class Events:
         for event in greatest_first:
             own = judging.own.get((rule.by, event.identity.type))
             if own is not None:
-                self._history.put(event, own.judge(event).fits)
+                self._history.put(event, own.fits(event))
         self._fitting = [
             [event for event in of_part if self._fits(number, event)]
             for number, of_part in enumerate(self._of_part)

@@ -225,9 +225,9 @@ async def _raw(site: Site, journal: Path) -> int:
     for topic in (*logs, settings.alerts_topic, settings.dead_letters_topic):
         for row in await site.bus.read(topic):
             text = (row.key or b"") + (row.value or b"")
-            found += b"cust-" in text or b"acc-" in text or b"desk@" in text
+            found += b"cust-" in text or b"account-" in text or b"desk@" in text
     for line in (await asyncio.to_thread(journal.read_bytes)).splitlines():
-        found += b"cust-" in line or b"acc-" in line or b"desk@" in line
+        found += b"cust-" in line or b"account-" in line or b"desk@" in line
     return found
 
 

@@ -159,7 +159,7 @@ class Site:
 def paid(number: int, status: str = "attempted", sequence: int = 0) -> bytes:
     """Return a transfer a minute after the call; three people share a payee."""
     at_us = TEN_O_CLOCK + (number + 60) * SECOND_US
-    return transfer(number, at_us, status, sequence, payee=f"acc-{number // 3}")
+    return transfer(number, at_us, status, sequence, payee=f"account-{number // 3}")
 
 
 def final_raised(records: Iterator[bytes] | Sequence[bytes]) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Which rules could not match, going by what was never known in any record."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import pytest
@@ -7,15 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.authoring.blindness import People, Sightings
-from rules.events import Value
+from rules.events import Scalar, Value
 from rules.fact import Mark
 from rules.language import load_rules
 from rules.money import Money, parse_money
 from rules.rule import RuleSet
+from rules.screen import Screen
 from rules.stages import Engine
 from rules.timing import Timing
 from rules.watermark import END_US, NEVER_US
 from tests.rules import build
+from tests.rules.oracle import Record
 from tests.rules.worlds import World, draw_world, keys_of
 
 HEAD = """\
@@ -56,6 +59,21 @@ def said(rule_set: RuleSet, noted: Iterable[tuple[str, Mapping[str, Value]]]) ->
     for event, values in noted:
         sightings.note(event, values)
     return sightings.sentences()
+
+
+def replayed(
+    rule_set: RuleSet, records: Iterable[Record], screened: Screen | None = None
+) -> list[str]:
+    """What is said after a replay of these records, of which the screen may drop some."""
+    sightings, seen = Sightings(rule_set), Counter[str]()
+    engine = Engine(rule_set, {("bank", 0): NEVER_US})
+    for number, record in enumerate(records):
+        event = build.event_of(record, Timing())
+        seen[record.type] += 1
+        if screened is None or screened.keys(record.type, event.fields):
+            sightings.note(record.type, event.fields)
+            engine.observe(build.facts_of(event, ("person",)), number)
+    return sightings.sentences(seen, engine.lost())
 
 
 def pays(**values: Value) -> tuple[str, Mapping[str, Value]]:
@@ -155,6 +173,69 @@ steps:
     assert sentence == (
         "payee_is_new unknown in 1 of 1 transfer records and no loan_drawdown among 1 records:"
         " 1 rule blind (one)"
+    )
+
+
+def paid(own_id: str, sequence: int = 0, **data: Scalar) -> Record:
+    """A transfer in which these fields are as given; those that are empty are left out."""
+    record = build.transfer_record(own_id, build.ORIGIN_US, sequence=sequence)
+    known = {name: value for name, value in {**record.data, **data}.items() if value != ""}
+    return record._replace(data=known)
+
+
+PHONED = build.call_record("c-1", build.ORIGIN_US)
+
+
+def test_a_step_that_loses_events_now_and_then_says_how_many_and_for_what() -> None:
+    rule_set = rules_of(one=CALL_AND_PAY, other=CALL_AND_PAY)
+    unsaid = [paid(f"p-{n}", payee_times_paid="") for n in range(1_000)]
+    yen = paid("y-1", currency="JPY")
+    neither = paid("n-1", payee_times_paid="", currency="JPY")
+    # One that is too small, or paid before, has failed on what is known.
+    small = paid("s-1", payee_times_paid="", amount="1")
+    again = paid("a-1", payee_times_paid=3, currency="JPY")
+    told = [PHONED, paid("p"), *unsaid, *unsaid, yen, neither, small, again]
+    assert replayed(rule_set, told) == [
+        f"step pay: {count} of 2,005 transfer records failed because {fields} unknown,"
+        f" in 2 rules (one, other)"
+        for count, fields in (
+            ("1,000", "payee_is_new is"),
+            ("1", "amount is"),
+            ("1", "amount and payee_is_new are"),
+        )
+    ]
+
+
+def test_an_event_of_which_more_becomes_known_is_lost_no_more() -> None:
+    told = [PHONED, paid("p"), paid("q", payee_times_paid=""), paid("q", sequence=1)]
+    assert replayed(rules_of(one=CALL_AND_PAY), told) == []
+
+
+def test_a_step_that_is_blind_is_not_said_to_lose_events_too() -> None:
+    (sentence,) = replayed(rules_of(one=CALL_AND_PAY), [PHONED, paid("q", payee_times_paid="")])
+    assert sentence == "payee_is_new unknown in 1 of 1 transfer records: 1 rule blind (one)"
+
+
+def test_what_the_screen_drops_blinds_nobody_and_is_counted_in_the_whole() -> None:
+    rule_set = rules_of(one=CALL_AND_PAY)
+    small = [paid(f"s-{n}", payee_times_paid="", amount="1") for n in range(9)]
+    screen = Screen(rule_set)
+    assert replayed(rule_set, [PHONED, *small], screen) == []
+    (sentence,) = replayed(rule_set, [PHONED, *small, paid("q", payee_times_paid="")], screen)
+    assert sentence == (
+        "payee_is_new unknown in 1 of 1 transfer records kept, of 10: 1 rule blind (one)"
+    )
+
+
+def test_exceptions_and_evidence_say_what_they_lose() -> None:
+    called = build.record_of("loan_drawdown", "l-1", build.ORIGIN_US)
+    first = build.record_of("loan_drawdown", "l-2", build.ORIGIN_US, first=False)
+    official = build.record_of("official_call", "o-1", build.ORIGIN_US)
+    told = [PHONED, paid("p"), called, first, official]
+    (sentence,) = replayed(rules_of(one=CALL_AND_PAY + PARTS), told)
+    assert sentence == (
+        "evidence fresh_loan: 1 of 2 loan_drawdown records failed because first is unknown,"
+        " in 1 rule (one)"
     )
 
 

@@ -34,7 +34,7 @@ def remember(rule: Rule, judging: Judging, records: list[Record]) -> History:
     history = History()
     for record in records:
         event = event_of(record, TIMING)
-        history.put(event, judging.own[rule.by, record.type].judge(event).fits)
+        history.put(event, judging.own[rule.by, record.type].fits(event))
     return history
 
 
