@@ -25,6 +25,13 @@ _OWN: Final = tuple(f"{_ROOT / package}/" for package in ("rules", "streams"))
 # The first that fits; a module that is not listed is shown by its own name.
 _STAGES: Final = (
     ("streams/logs.py", "read"),
+    ("streams/replay.py", "pass over"),
+    ("streams/sources.py", "pass over"),
+    ("streams/reaches.py", "pass over"),
+    ("streams/skim.py", "pass over"),
+    ("streams/wire/forms.py", "decode and screen"),
+    ("streams/wire/plain.py", "validate"),
+    ("streams/ingest.py", "validate"),
     ("streams/wire/json_text.py", "decode"),
     ("streams/wire/first_look.py", "decode and screen"),
     ("rules/screen.py", "decode and screen"),

@@ -18,13 +18,17 @@ _CATALOGUE: Final = Path(__file__).parents[1] / "rules" / "catalog"
 
 
 def variants(count: int) -> Sequence[Limits]:
-    """Return so many variants, no two alike; the first is the catalogue's rule as it stands."""
+    """Return so many variants, no two alike; the first is the catalogue's rule as it stands.
+
+    The others are what somebody tries who gets too many alerts: greater amounts, shorter windows,
+    longer talks.
+    """
     return [Limits(RULE, 3000, 7200, 60)] + [
         Limits(
             f"{RULE}_{n}",
-            min_amount=500 + 250 * (n % 40) + n // 40,
-            after_call_s=600 * (1 + n % 24),
-            min_talk_s=10 + 10 * (n % 30),
+            min_amount=3000 + 250 * (n % 40) + n // 40,
+            after_call_s=600 * (1 + n % 12),
+            min_talk_s=60 + 10 * (n % 30),
         )
         for n in range(1, count)
     ]

@@ -150,9 +150,10 @@ class Correlator:
 
     @property
     def next_due_us(self) -> int:
-        """The moment that the least watermark must pass before a mark can cause an alert record.
+        """The least moment that the minimum watermark must pass before a mark causes a record.
 
-        Until then marks can be left out, if the next fact is preceded by the latest of each.
+        Until then marks may wait and be observed together, in a step of their own before the next
+        fact, or in that in which they pass it.
         """
         return self._closing[0][0] if self._closing else END_US
 

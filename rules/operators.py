@@ -7,7 +7,7 @@ for each currency; of two amounts in different currencies nothing is known.
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ Thresholds = Mapping[str, Decimal]
 
 _Amount = Money | Thresholds
 _Number = int | Decimal
+_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMPARE: Final = {
     "==": operator.eq,
@@ -101,6 +102,12 @@ def _of_numbers(op: str, left: _Number, right: _Number) -> _Number | None:
 def _modulo(left: _Number, right: _Number) -> _Number:
     if isinstance(left, int) and isinstance(right, int):
         return left % right
+    if left >= 0 and right > 0:
+        try:
+            return _EXACT.remainder(Decimal(left), Decimal(right))
+        except DecimalException:
+            # The quotient has more digits than any amount: the slow way has room for it.
+            pass
     # Of Decimals, Python's % takes the sign of the dividend; of integers, that of the divisor.
     rest = Fraction(left) % Fraction(right)
     return Decimal(rest.numerator) / Decimal(rest.denominator)

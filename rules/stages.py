@@ -51,10 +51,7 @@ class Engine:
 
     @property
     def next_due_us(self) -> int:
-        """The moment that the least watermark must pass before a mark can cause an alert record.
-
-        See `rules.engine.Correlator.next_due_us`; here for both stages together.
-        """
+        """The least moment that the minimum must pass before a mark causes a record of either."""
         return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
 
     def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:

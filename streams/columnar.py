@@ -1,7 +1,8 @@
 """A Parquet log replayed by its columns: only what could be part of an alert is read whole.
 
-It gives the same alert records as reading every row would (`streams.replay`), at the same
-revisions: a revision is the number of a row, whether that row was read or passed over.
+It gives the same alert records and dead letters as reading every row would (`streams.replay`), at
+the same revisions: a revision is the number of a row, whether that was read or passed over. The
+summary counts as facts what was read and kept, and estimates people from a sample of a long log.
 """
 
 from collections import Counter, defaultdict
@@ -273,9 +274,9 @@ class ColumnarReplay:
         self._on_dead_letter(encode_dead_letter(letter))
 
     def _note(self, kept: _Kept, record: Record, taken: Taken) -> None:
+        self.summary.facts += len(taken.facts)
         if kept.is_odd:
             self.summary.late += taken.late
-            self.summary.facts += len(taken.facts)
             self._seen[record.type] += 1
         for fact in taken.facts[:1]:
             self._sightings.note(record.type, fact.event.fields)
@@ -289,7 +290,6 @@ class ColumnarReplay:
     def _closed(self) -> Summary:
         summary, log = self.summary, self._log
         summary.lines = summary.records = log.rows
-        summary.facts += self._candidates.facts()
         summary.late += self._count_late()
         summary.partitions = len(self._clocks)
         summary.below_horizon = self._engine.first.counts["below_horizon"]

@@ -210,6 +210,7 @@ class Replay:
         self.summary.below_horizon = self._engine.first.counts["below_horizon"]
         self.summary.alerts.update(self._last.values())
         self.summary.people = self._ingest.people.counts()
+        self.summary.people_are_sampled = self._ingest.people.is_sample
         self._seen.update(self._ingest.first_look.dropped_by_type())
         if self.summary.records:
             blindness = self._sightings.sentences(self._seen, self._engine.lost())

@@ -3,15 +3,17 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from rules.authoring.people import people_sentence
+
 
 @dataclass
 class Summary:
     """What a replay counted.
 
-    `people` are those with calls, with a bank and with both; `blindness` says which rules could
-    not match because something was never known. `alerts` counts the last records by rule and
-    state; `joined_late` the partitions that were first met after others had been heard, below
-    whose start everything counts as late.
+    `people` are those with calls, with a bank and with both (estimates, if sampled);
+    `blindness` says which rules could not match because something was never known. `alerts`
+    counts the last records by rule and state; `joined_late` the partitions that were first met
+    after others had been heard, below whose start everything counts as late.
     """
 
     lines: int = 0
@@ -26,6 +28,7 @@ class Summary:
     alert_records: int = 0
     alerts: Counter[tuple[str, str]] = field(default_factory=Counter)
     people: tuple[int, int, int] = (0, 0, 0)
+    people_are_sampled: bool = False
     blindness: tuple[str, ...] = ()
 
     def as_json(self, seconds: float) -> dict[str, object]:
@@ -69,7 +72,6 @@ class Summary:
         lines += [
             f"{rule}: {count:,} {state}" for (rule, state), count in sorted(self.alerts.items())
         ]
-        calls, bank, both = self.people
-        lines.append(f"people: {calls:,} with calls, {bank:,} with a bank, {both:,} with both")
+        lines.append(people_sentence(*self.people, about=self.people_are_sampled))
         lines += self.blindness
         return lines if self.alerts else [*lines, "no alerts"]

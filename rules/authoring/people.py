@@ -109,11 +109,16 @@ class People:
         scale = (calls.count() + bank.count()) / sampled
         return calls.count(), bank.count(), round(len(alike) * scale)
 
-    def sentence(self) -> str:
-        """Return the counts in one sentence, which warns where both sides never meet."""
-        calls, bank, both = self.counts()
-        about = "about " if any(side.is_sample for side in self.sides.values()) else ""
-        said = f"people: {about}{calls:,} with calls, {bank:,} with a bank, {both:,} with both"
-        if calls and bank and not both:
-            return f"{said}; the two sides do not name people alike"
-        return said
+    @property
+    def is_sample(self) -> bool:
+        """Whether the counts are estimates."""
+        return any(side.is_sample for side in self.sides.values())
+
+
+def people_sentence(calls: int, bank: int, both: int, *, about: bool = False) -> str:
+    """Return counts of people in one sentence, which warns where both sides never meet."""
+    roughly = "about " if about else ""
+    said = f"people: {roughly}{calls:,} with calls, {bank:,} with a bank, {both:,} with both"
+    if calls and bank and not both:
+        return f"{said}; the two sides do not name people alike"
+    return said

@@ -147,27 +147,6 @@ class Candidates:
             return "NULL::VARCHAR"
         return f"translate(lower({column.sql}), ' -.()', '')"
 
-    @property
-    def count(self) -> int:
-        """How many rows could be used by some rule, or are not plainly in order."""
-        return int(self._log.scalar(f"SELECT count(*) FROM {TABLE}"))
-
-    @property
-    def odd(self) -> int:
-        """How many rows are not plainly in order."""
-        return int(self._log.scalar(f"SELECT count(*) FROM {TABLE} WHERE is_odd"))
-
-    def facts(self) -> int:
-        """Return how many facts the rows come to that are plainly in order."""
-        by_key: dict[str, list[str]] = {}
-        for group in self._groups:
-            by_key.setdefault(group.key, []).append(group.of_use)
-        told = " + ".join(
-            f"count(*) FILTER (({' OR '.join(flags)}) AND {key} IS NOT NULL)"
-            for key, flags in by_key.items()
-        )
-        return int(self._log.scalar(f"SELECT {told or 0} FROM {TABLE} WHERE NOT is_odd"))
-
     def keep(self, sample: int) -> str:
         """Make a table of the rows to read and return its name.
 
@@ -225,7 +204,7 @@ class Candidates:
             unlike = f"SELECT count(*) FROM {TABLE} WHERE strlen({key}) <> length({key})"
             most = (
                 f"SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM {TABLE}"
-                f" GROUP BY {key}, type)"
+                f" WHERE {key} IS NOT NULL GROUP BY {key}, type)"
             )
             if self._log.scalar(unlike) or self._log.scalar(most) >= MAX_HISTORY:
                 return False

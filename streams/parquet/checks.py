@@ -57,16 +57,12 @@ class Checks:
         A row that is of no droppable type is one of them.
         """
         types = _listed(spec.wire_type for spec in DROPPABLE)
-        failed = [check for check in self._of_columns() if self._is_ever(check)]
+        failed = [check for check in self._of_columns() if self._log.is_ever(check)]
         failed += self._failed(list(self._of_rows()))
         checks = " OR ".join(f"({check})" for check in failed)
         of_other_type = f"coalesce(type NOT IN ({types}), true)"
         # What is unknown fails no check.
         return f"{of_other_type} OR coalesce({checks}, false)" if failed else of_other_type
-
-    def _is_ever(self, check: str) -> bool:
-        """Ask the file, whose statistics answer most often without a row being read."""
-        return bool(self._log.scalar(f"SELECT EXISTS (FROM {self._log.source} WHERE {check})"))
 
     def _failed(self, checks: Sequence[str]) -> list[str]:
         """Return the checks that some row fails, all of them asked in one pass."""
@@ -105,12 +101,13 @@ class Checks:
             yield f"{name} IS NULL"
             yield f"{name} = ''"
         yield "time IS NULL"
-        yield from _out_of_range("time")
-        limit = format_moment(self._latest_us)
+        time = self._columns["time"]
+        yield from time.outside(_EARLIEST, _LATEST)
+        limit = format_moment(self._latest_us).removesuffix("Z")
         if "recordedtime" in self._columns:
             yield from self._recorded(limit)
         else:
-            yield f"time > TIMESTAMPTZ '{limit}'"
+            yield time.outside(_EARLIEST, limit)[1]
         if "specversion" in self._columns:
             yield "specversion IS NULL"
             yield "specversion <> '1.0'"
@@ -125,7 +122,8 @@ class Checks:
         yield from self._not_held(column, Kind.MOMENT)
         if column.holds(Kind.MOMENT):
             ahead = f"epoch_us(time) - epoch_us(recordedtime) > {self._ahead_us}"
-            yield f"recordedtime IS NULL AND time > TIMESTAMPTZ '{limit}' OR {ahead}"
+            beyond = self._columns["time"].outside(_EARLIEST, limit)[1]
+            yield f"recordedtime IS NULL AND {beyond} OR {ahead}"
 
     # -- the fields that rules look at, and those of every type -------------------------------
 
@@ -163,7 +161,7 @@ class Checks:
             # Text where a moment or an amount can stand is read, not compared.
             yield f"{column.sql} IS NOT NULL"
         elif kind is Kind.MOMENT:
-            yield from _out_of_range(column.sql)
+            yield from column.outside(_EARLIEST, _LATEST)
         elif kind in (Kind.MONEY, Kind.INTEGER):
             yield f"{column.sql} < 0"
             if kind is Kind.MONEY:
@@ -236,11 +234,9 @@ def _fields(spec: EventSpec, looked_at: frozenset[str]) -> tuple[FieldSpec, ...]
     return tuple(field for field in own if field.name in looked_at | always)
 
 
-def _out_of_range(sql: str) -> tuple[str, str]:
-    return f"{sql} < TIMESTAMPTZ '1970-01-01 00:00:00Z'", f"{sql} > TIMESTAMPTZ '{_LATEST}'"
-
-
-_LATEST: Final = format_moment(LATEST_US)
+_EARLIEST: Final = "1970-01-01 00:00:00"
+# In UTC, as the connection has it.
+_LATEST: Final = format_moment(LATEST_US).removesuffix("Z")
 
 
 def _listed(texts: Iterable[str]) -> str:

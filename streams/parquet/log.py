@@ -35,6 +35,8 @@ _INTEGERS: Final = frozenset(
 _PLAIN: Final = _INTEGERS | {"VARCHAR", "BOOLEAN"}
 _EXACT_TIMES: Final = frozenset({"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 _MOST_DECIMALS: Final = 6
+# What lies outside is endless, or no year of four digits.
+_CALENDAR: Final = ("0001-01-01", "9999-12-31")
 
 
 def is_parquet(name: str) -> bool:
@@ -76,6 +78,10 @@ class Column:
     def sql(self) -> str:
         """The name as it is written in SQL."""
         return f'"{self.name}"'
+
+    def outside(self, first: str, last: str) -> tuple[str, str]:
+        """Return SQL that is true of moments before the first, and of those after the last."""
+        return f"{self.sql} < '{first}'::{self.type}", f"{self.sql} > '{last}'::{self.type}"
 
     @property
     def as_json(self) -> str:
@@ -120,9 +126,12 @@ class ParquetLog:
         time = next(column for column in self.columns if column.name == "time")
         if not time.holds(Kind.MOMENT):
             return False
-        moments = [c.sql for c in self.columns if c.is_time]
-        endless = " OR ".join(f"isinf({sql})" for sql in moments)
-        return not self.scalar(f"SELECT EXISTS (FROM {self.source} WHERE {endless})")
+        bounds = [bound for c in self.columns if c.is_time for bound in c.outside(*_CALENDAR)]
+        return not any(self.is_ever(bound) for bound in bounds)
+
+    def is_ever(self, condition: str) -> bool:
+        """Tell whether some row fulfils a condition, which statistics often answer at once."""
+        return bool(self.scalar(f"SELECT EXISTS (FROM {self.source} WHERE {condition})"))
 
     def scalar(self, query: str) -> Any:  # noqa: ANN401 - whatever it asks for
         """Return the one value of a query."""

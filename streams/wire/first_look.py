@@ -6,7 +6,7 @@ plainly so (a mistake, a spelling that is odd but allowed, a record that some st
 left to `streams.wire.records`, which reads it whole and alone refuses.
 
 For each event type one function is compiled: it looks over the fields in order and asks the
-screen. `docs/performance.md` lists what is not checked of a record that is dropped.
+screen. `docs/checks.md` lists what is not checked of a record that is dropped.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -115,8 +115,8 @@ def given_by(path: Path, rules: RuleSet, *, by_columns: bool) -> dict[str, Any]:
             run = Replay(rules, ingest, SETTINGS.lateness_us, as_of_us=AS_OF_US)
         counts = run.run([log], lambda a: alerts.append(encode_alert(a)), letters.append)
     told = counts.as_json(0)
-    # Of what is in no match, nothing is read that could be below a horizon or counted as known.
-    for name in ("below_horizon", "blind", "people"):
+    # Of what is in no match, nothing is read that could be kept, or be known.
+    for name in ("facts", "below_horizon", "blind", "people"):
         del told[name]
     return {"alert_bytes": alerts, "letters": letters, **told}
 
