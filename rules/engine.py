@@ -150,10 +150,9 @@ class Correlator:
 
     @property
     def next_due_us(self) -> int:
-        """The least moment that the minimum watermark must pass before a mark causes a record.
+        """The moment that the least watermark must pass before a mark can cause an alert record.
 
-        Until then marks may wait and be observed together, in a step of their own before the next
-        fact, or in that in which they pass it.
+        Until then marks can be left out, if the next fact is preceded by the latest of each.
         """
         return self._closing[0][0] if self._closing else END_US
 
@@ -352,8 +351,12 @@ class Correlator:
         undecided: tuple[str, ...] = ()
         if not case.final:
             behind = self.watermarks.behind(rule.closes_at(case.anchor.start_us))
+            waits = [f"feed {feed} is behind" for feed in behind]
+            if rule.reads_alerts and behind:
+                # The second stage knows no feeds, only how far the first has come.
+                waits = ["the alerts of other rules can still change"]
             still = [f"unless {part.name} comes" for part in rule.unless]
-            undecided = (*case.open_steps, *still, *(f"feed {feed} is behind" for feed in behind))
+            undecided = (*case.open_steps, *still, *waits)
         return Alert(
             alert_id=alert_id(rule, case.anchor.identity, case.key),
             revision=revision,

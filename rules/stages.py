@@ -51,7 +51,10 @@ class Engine:
 
     @property
     def next_due_us(self) -> int:
-        """The least moment that the minimum must pass before a mark causes a record of either."""
+        """The moment that the least watermark must pass before a mark can cause an alert record.
+
+        See `rules.engine.Correlator.next_due_us`; here for both stages together.
+        """
         return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
 
     def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
