@@ -66,7 +66,7 @@ def growth(
 ) -> None:
     """Measure the time per event at a tenth, once and three times the events, and by rules."""
     workload = Workload(Size(events, seed=seed), folder)
-    by_events = program.by_events(folder, seed, (events // 10, events, events * 3))
+    by_events = program.by_events(workload)
     by_rules = program.by_rules(workload, RULES)
     flood = program.flood(Workload(Size(events // 2, seed=seed), folder))
     together = [*by_events, *by_rules, flood]
@@ -108,8 +108,9 @@ def reliability(
 
 def _about_growth(seed: int, rounds: int) -> str:
     return (
-        f"Workload A, seed {seed}, at different sizes; JSON lines, whole processes, start-up "
-        f"included. {rounds} rounds; medians. On {machine.described()}."
+        f"Workload A, seed {seed}; longer logs have the same people, as busy as ever, for more "
+        f"hours. JSON lines, whole processes, start-up included. {rounds} rounds; medians. "
+        f"On {machine.described()}."
     )
 
 
