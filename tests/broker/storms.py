@@ -259,19 +259,20 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
     chance.shuffle(faults)
     step = weather.people // weather.chunks
     with Fleet(site, journal, weather.workers, weather.code) as fleet:
+        await asyncio.sleep(5)
         for chunk in range(weather.chunks):
-            await _send(site, range(chunk * step, (chunk + 1) * step), malformed=weather.malformed)
-            share = faults[chunk :: weather.chunks]
-            for fault in share:
+            numbers = range(chunk * step, (chunk + 1) * step)
+            sending = asyncio.create_task(_send(site, numbers, malformed=weather.malformed))
+            for fault in faults[chunk :: weather.chunks]:
                 # While work is pending: a fault in quiet times proves nothing.
-                await asyncio.sleep(chance.random() * 4)
+                await asyncio.sleep(chance.random() * 1.5)
                 if fault == "kill":
                     fleet.kill(chance)
                 else:
                     await fleet.freeze(chance, 3 * site.settings.session_timeout.total_seconds())
                 verdict.faults += 1
             if weather.rolls:
-                await asyncio.sleep(chance.random() * 3)
+                await asyncio.sleep(chance.random())
                 took_s = await fleet.end(0, 60)
                 verdict.notes.append(f"exit after {took_s:.1f} s")
                 verdict.faults += 1
@@ -280,6 +281,9 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
                 while len(fleet.workers) > fleet.size:
                     await fleet.end(0, 60)
                 verdict.faults += 1
+            await sending
+            # A worker takes seconds to start: without some the next fault would meet none at work.
+            await asyncio.sleep(3 + chance.random() * 2)
             fleet.supervise()
         await site.send_end()
         await fleet.until_caught_up()

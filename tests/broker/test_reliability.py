@@ -20,7 +20,7 @@ from tests.broker.storms import (
     storm,
     told,
 )
-from tests.broker.worker_site import PATIENCE_S, Site, open_site, worker
+from tests.broker.worker_site import PATIENCE_S, Site, final_raised, open_site, worker
 
 pytestmark = pytest.mark.broker
 
@@ -84,6 +84,22 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
             verdict = await judged(site, tmp_path / "journal", Verdict())
             bus.topics.clear()
     assert verdict.is_clean, told(verdict)
+
+
+async def test_partitions_that_fall_silent_follow_the_clock_and_alerts_become_final(
+    bus: Bus, names: Callable[[str], str], tmp_path: Path
+) -> None:
+    async with open_site(bus, names, tmp_path, RINGFENCE_IDLE_AFTER="4s") as site:
+        await site.make_topics()
+        with worker(site.environ, tmp_path / "journal"):
+            await site.send_calls(range(20))
+            await site.send_transfers(range(20))
+            expected = site.implied_by_records()
+            async with asyncio.timeout(PATIENCE_S):
+                # No heartbeat says so: only the clock does.
+                while final_raised(await site.alert_records()) != expected:  # noqa: ASYNC110 - a broker has no event
+                    await asyncio.sleep(0.5)
+        assert expected
 
 
 async def test_a_record_that_the_broker_finds_too_large_stops_the_worker_by_name(
