@@ -7,6 +7,8 @@ unknown operand is unknown, `and`, `or` and `not` follow Kleene, and only true s
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import CodeType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -250,6 +252,12 @@ def compile_expression(
     return emitter.compile(emitter.emit(expression))
 
 
+# Rules that differ in parameters only have the same sources.
+@lru_cache(4_096)
+def _code(source: str) -> CodeType:
+    return compile(f"lambda b: {source}", "<condition>", "eval")
+
+
 class Emitter:
     """Turns nodes into the source of one Python expression that gives a value or None."""
 
@@ -267,9 +275,8 @@ class Emitter:
 
     def compile(self, source: str) -> Callable[[Any], Any]:
         """Compile emitted source to a function of `b`."""
-        code = compile(f"lambda b: {source}", "<condition>", "eval")
         # Names and values of the rule reach the code through the namespace alone.
-        return eval(code, self.namespace)  # type: ignore[no-any-return]  # noqa: S307 - see above
+        return eval(_code(source), self.namespace)  # type: ignore[no-any-return]  # noqa: S307 - see above
 
     def emit(self, node: Expression) -> str:
         """Return the source of an expression over `b` that gives its value, or None."""

@@ -351,8 +351,12 @@ class Correlator:
         undecided: tuple[str, ...] = ()
         if not case.final:
             behind = self.watermarks.behind(rule.closes_at(case.anchor.start_us))
+            waits = [f"feed {feed} is behind" for feed in behind]
+            if rule.reads_alerts and behind:
+                # The second stage knows no feeds, only how far the first has come.
+                waits = ["the alerts of other rules can still change"]
             still = [f"unless {part.name} comes" for part in rule.unless]
-            undecided = (*case.open_steps, *still, *(f"feed {feed} is behind" for feed in behind))
+            undecided = (*case.open_steps, *still, *waits)
         return Alert(
             alert_id=alert_id(rule, case.anchor.identity, case.key),
             revision=revision,

@@ -15,16 +15,17 @@ from itertools import accumulate
 from operator import or_
 from typing import Any, Final, NamedTuple
 
+from rules.alternatives import Shape, alternative_of
 from rules.condition import (
     Compare,
     Condition,
     Constant,
-    Emitter,
     Expression,
     Field,
     Junction,
     Parameter,
     Unknown,
+    compile_expression,
     walk,
 )
 from rules.fact import Event
@@ -158,27 +159,26 @@ class OwnConditions:
 
     def __init__(self, lists: Sequence[Sequence[Condition]]) -> None:
         """Compile the conditions of each part."""
-        emitter = _LeafEmitter()
-        split = [dict(emitter.leaves(conditions)) for conditions in lists]
-        numbers: dict[frozenset[str], int] = {}
+        split = [alternative_of(c.expression for c in conditions) for conditions in lists]
+        numbers: dict[frozenset[Shape], int] = {}
         self.bits = tuple(1 << numbers.setdefault(frozenset(of), len(numbers)) for of in split)
         self._all = (1 << len(numbers)) - 1
-        expressions = {source: e for of in split for source, e in of.items()}
+        expressions = {shape: e for of in split for shape, e in of.items()}
         having = {s: sum(1 << n for key, n in numbers.items() if s in key) for s in expressions}
         self._doubts: list[_Doubt] = []
         self._leaves: list[_Leaf] = []
         ladders: dict[_Compared, list[tuple[Any, Mask, Mask]]] = defaultdict(list)
-        for source, expression in expressions.items():
+        for shape, expression in expressions.items():
             compared = _compared(expression)
             if compared is None:
                 names = {node.name for node in walk(expression) if isinstance(node, Field)}
-                doubts = tuple((name, self._doubt(name, having[source])) for name in sorted(names))
-                judge = emitter.compile(source)
-                self._leaves.append(_Leaf(judge, having[source], doubts))
+                doubts = tuple((name, self._doubt(name, having[shape])) for name in sorted(names))
+                judge = compile_expression(expression, lambda read: f"b({read.name!r})")
+                self._leaves.append(_Leaf(judge, having[shape], doubts))
             else:
                 kind, value = compared
-                doubt = self._doubt(kind.field, having[source])
-                ladders[kind].append((value, having[source], doubt))
+                doubt = self._doubt(kind.field, having[shape])
+                ladders[kind].append((value, having[shape], doubt))
         self._ladders = [_Ladder(kind, found) for kind, found in ladders.items()]
         self._standings: dict[tuple[Mask, Mask], Standing] = {}
         self._lost: dict[Mask, Counter[tuple[str, ...]]] = defaultdict(Counter)
@@ -272,36 +272,6 @@ def _compared(node: Expression) -> tuple[_Compared, Any] | None:
             if found is not None and found[0] == (name, found[0].op, False):
                 return found[0]._replace(or_unknown=True), found[1]
     return None
-
-
-class _LeafEmitter(Emitter):
-    """Emits one source for equal conditions, whatever the step and the rule call them."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda read: f"b({read.name!r})")
-        self._names: dict[object, str] = {}
-
-    def leaves(self, conditions: Sequence[Condition]) -> Iterator[tuple[str, Expression]]:
-        """Yield all that must be true, each with its source."""
-        for condition in conditions:
-            for part in _conjuncts(condition.expression):
-                self._temporaries = 0
-                yield self.emit(part), part
-
-    def _bind(self, value: object) -> str:
-        of = tuple(sorted(value.items())) if isinstance(value, Mapping) else value
-        key = (type(value), of)
-        if key not in self._names:
-            self._names[key] = super()._bind(value)
-        return self._names[key]
-
-
-def _conjuncts(expression: Expression) -> Iterator[Expression]:
-    if isinstance(expression, Junction) and expression.op == "and":
-        for part in expression.parts:
-            yield from _conjuncts(part)
-    else:
-        yield expression
 
 
 class Judging:

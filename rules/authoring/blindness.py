@@ -228,12 +228,16 @@ class Sightings:
         own = next(option.where for option in step.options if option.event == event)
         for condition in (*own, *step.where):
             if self._is_hopeless(rule, condition):
-                return self._cause_of(rule, event, condition)
+                cause = self._cause_of(rule, event, condition)
+                # Where another step's event never came, that step says so.
+                return cause if counts.kept.get(cause.event) else None
         return None
 
     def _cause_of(self, rule: Rule, event: str, condition: Condition) -> _Cause:
-        asked = {q for q in _questions(rule, condition) if q in self._waiting[q.event]}
-        return _Cause(event, tuple(sorted(asked)))
+        """Return what was never known: of the event itself or, failing that, of another step's."""
+        asked = [q for q in _questions(rule, condition) if q in self._waiting[q.event]]
+        of = event if any(q.event == event for q in asked) else asked[0].event
+        return _Cause(of, tuple(sorted({q for q in asked if q.event == of})))
 
     def _possible(self, rule: Rule, node: Expression) -> _Truths:
         """Return which of Kleene's values a condition could have, going by what was ever known."""
