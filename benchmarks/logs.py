@@ -65,7 +65,7 @@ class Workload:
 
     def parquet(self) -> Path:
         """Return the log as Parquet, one row per record and a column for every field."""
-        return self._made(".parquet", lambda path: _as_columns(self.jsonl(), path))
+        return self._made(".parquet", lambda path: as_columns(self.jsonl(), path))
 
     def first(self, count: int) -> Path:
         """Return a log of the first lines only."""
@@ -112,7 +112,8 @@ def _judge(plain: Path, path: Path, chosen: Sequence[Limits]) -> None:
         path.write_text(json.dumps(true_matches(source, chosen)))
 
 
-def _as_columns(plain: Path, path: Path) -> None:
+def as_columns(plain: Path, path: Path) -> None:
+    """Write a log of JSON lines as Parquet, one row per record."""
     told = ", ".join(f"{name} {kind}" for name, kind in _DATA.items())
     columns = ", ".join(f"{_cast(name)} AS {name}" for name in _DATA)
     with duckdb.connect() as connection:
