@@ -1,12 +1,14 @@
 """`python -m benchmarks`: how fast the product is, beside a bare loop and beside others."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from benchmarks import instructions, machine, page, program, stages
+from benchmarks import instructions, machine, page, program, simulated, stages
+from benchmarks import reliability as storms
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
 from benchmarks.logs import Workload
@@ -15,6 +17,8 @@ from benchmarks.workload import Size
 
 _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
+_SIMULATION: Final = _ROOT / "docs" / "simulation.md"
+_RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -62,7 +66,7 @@ def growth(
 ) -> None:
     """Measure the time per event at a tenth, once and three times the events, and by rules."""
     workload = Workload(Size(events, seed=seed), folder)
-    by_events = program.by_events(folder, seed, (events // 10, events, events * 3))
+    by_events = program.by_events(workload)
     by_rules = program.by_rules(workload, RULES)
     flood = program.flood(Workload(Size(events // 2, seed=seed), folder))
     together = [*by_events, *by_rules, flood]
@@ -75,10 +79,38 @@ def growth(
     sys.stdout.write(text)
 
 
+@app.command()
+def simulation(
+    *,
+    runs: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 100_000,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 2,
+    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIMULATION,
+) -> None:
+    """Run the worker's real code over a Kafka in memory, with crashes after any step."""
+    text = "".join(simulated.tables(seed, runs, jobs))
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def reliability(
+    *,
+    people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 40_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Of kills, and of zombies.")] = 10,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _RELIABILITY,
+) -> None:
+    """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
+    text = asyncio.run(storms.tables(people, rounds, say))
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
 def _about_growth(seed: int, rounds: int) -> str:
     return (
-        f"Workload A, seed {seed}, at different sizes; JSON lines, whole processes, start-up "
-        f"included. {rounds} rounds; medians. On {machine.described()}."
+        f"Workload A, seed {seed}; longer logs have the same people, as busy as ever, for more "
+        f"hours. JSON lines, whole processes, start-up included. {rounds} rounds; medians. "
+        f"On {machine.described()}."
     )
 
 

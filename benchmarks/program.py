@@ -1,6 +1,7 @@
 """What is measured, on the files of one workload: the disciplines of a contest and of growth."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,6 @@ from benchmarks.field import Entry, Match, Name
 from benchmarks.logs import Workload
 from benchmarks.truth import Limits
 from benchmarks.variants import variants, write_rules
-from benchmarks.workload import Size
 
 START_LINES: Final = 1000
 MANY_RULES: Final = 100
@@ -39,10 +39,22 @@ def contest(workload: Workload, jobs: int) -> Sequence[Discipline]:
     ]
 
 
-def by_events(folder: Path, seed: int, counts: Iterable[int]) -> Sequence[Discipline]:
-    """Return the product and the floor, with one rule, on logs of different lengths."""
-    one = variants(1)
-    workloads = [Workload(Size(count, seed=seed), folder) for count in counts]
+def by_events(workload: Workload) -> Sequence[Discipline]:
+    """Return the product and the floor, with one rule, on logs of different lengths.
+
+    A tenth as long, as long, and three times as long: with the same people, as busy as ever.
+    """
+    one, base = variants(1), workload.size
+    sizes = [
+        replace(
+            base,
+            events=base.events * tenths // 10,
+            people=base.persons,
+            hours=max(2, base.hours * tenths // 10),
+        )
+        for tenths in (1, 10, 30)
+    ]
+    workloads = [Workload(size, workload.folder) for size in sizes]
     return [
         _Maker(w).make(f"{w.size.events:,} events", one, w.jsonl(), ("floor",)) for w in workloads
     ]

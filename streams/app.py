@@ -1,10 +1,9 @@
-"""The Faust app: two agents on channels, and the services that feed them.
+"""The Faust app: agents on channels, and the services that feed them.
 
 Faust brings the life cycle, the agents, their supervision and the web server. Its own consumer,
 producer and tables stay off: they acknowledge what has not been done (`DECISIONS.md`).
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import faust
@@ -19,9 +18,9 @@ from streams.bus import Bus, make_member
 from streams.epoch import Epoch
 from streams.ingest import Ingest
 from streams.intake import Intake
-from streams.lanes import Station
 from streams.producer import Producer
 from streams.settings import Settings
+from streams.states import stages_of
 from streams.wire.pseudonyms import Pseudonyms
 
 _ANY_PORT: Final = 6066
@@ -79,10 +78,11 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         setup_prometheus_sensors(app, pattern="/metrics")
     producer = Producer(settings.kafka_bootstrap_servers)
     bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    stages = stages_of(epoch, rule_set)
     taking_in = IngestStation(
         app.channel(),
         settings=settings,
-        epoch=epoch,
+        stages=stages,
         ingest=Ingest(
             rule_set,
             settings.timing,
@@ -92,22 +92,20 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         sender=producer,
         offsets=bus,
     )
-    correlating = CorrelateStation(
-        app.channel(),
-        settings=settings,
-        epoch=epoch,
-        rule_set=rule_set,
-        sender=producer,
-        facts_log=bus,
-    )
     _add_agent(app, "ingest", taking_in)
-    _add_agent(app, "correlate", correlating)
+    stations: dict[str, IngestStation | CorrelateStation] = dict.fromkeys(epoch.roster, taking_in)
+    for name, stage in zip(("correlate", "correlate_alerts"), stages, strict=False):
+        correlating = CorrelateStation(
+            app.channel(), settings=settings, stage=stage, sender=producer, facts_log=bus
+        )
+        _add_agent(app, name, correlating)
+        stations[stage.log.name] = correlating
     intake = Intake(
         settings,
         epoch,
         make_member=lambda: make_member(settings, epoch.group),
         commits=bus,
-        stations=_by_topic(epoch, taking_in, correlating),
+        stations=stations,
     )
     app.feeding = (producer, bus, intake)
     return app
@@ -115,12 +113,6 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
 
 def _pseudonyms(settings: Settings) -> Pseudonyms:
     return Pseudonyms(settings.secret(), frozenset(settings.withheld_values))
-
-
-def _by_topic(
-    epoch: Epoch, outside: Station[Any], facts: Station[Any]
-) -> Mapping[str, Station[Any]]:
-    return {**dict.fromkeys(epoch.roster, outside), epoch.facts_topic: facts}
 
 
 def _add_agent(app: IntakeApp, name: str, station: IngestStation | CorrelateStation) -> None:

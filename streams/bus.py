@@ -128,6 +128,12 @@ class Bus(faust.Service):
                 return int((await consumer.beginning_offsets([place]))[place])
             return int((await consumer.end_offsets([place]))[place])
 
+    async def begin_of(self, partition: Partition) -> int:
+        """Return the first offset of a partition that retention has left."""
+        place = TopicPartition(*partition)
+        async with self._reader(place) as consumer:
+            return int((await consumer.beginning_offsets([place]))[place])
+
     async def rows(
         self, partition: Partition, start: int, end: int
     ) -> AsyncIterator[Sequence[Row]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,13 +17,47 @@ from streams.wire.facts import FORMAT
 NUMBER: Final = 1
 """Stands above the offset in every revision, so that a later epoch's revisions are greater."""
 _SPAN: Final = 2**40
+_ALERTS_FEED: Final = "alerts"
+"""What the first stage is called as a feed of the second: its partitions are its facts log's."""
+
+
+@dataclass(frozen=True)
+class FactsTopic:
+    """The facts log of one stage, and the feeds whose marks lie in it, with their partitions."""
+
+    name: str
+    size: int
+    roster: Mapping[str, int]
+
+    @property
+    def feed_partitions(self) -> tuple[Partition, ...]:
+        """The partitions of the feeds, in ascending order."""
+        return partitions_of(self.roster)
+
+    def partition_of(self, key: bytes) -> int:
+        """Return the partition that all facts of a key lie in."""
+        # Not Kafka's own hash: in Python that one takes as long as writing the fact.
+        return zlib.crc32(key) % self.size
+
+    def check_spread(self, committed: int) -> None:
+        """Make sure that keys are spread over the log as they were when it was committed.
+
+        Raises:
+            OutsideFailure: The number of its partitions has been changed.
+        """
+        if committed != self.size:
+            raise OutsideFailure(
+                f'topic "{self.name}" has {self.size} partitions, and its committed state was'
+                f" made with {committed}; delete the topic and the group to begin anew"
+            )
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch, its names on the bus, and the size of its facts log.
+    """An epoch, its names on the bus, and the size of its facts logs, which is the same for both.
 
-    `roster` is the number of partitions of each outside topic.
+    `roster` is the number of partitions of each outside topic. Without rules that read alerts
+    there is no second facts log.
     """
 
     digest: str
@@ -30,24 +65,30 @@ class Epoch:
     facts_topic: str
     facts_partitions: int
     group: str
+    facts2_topic: str | None = None
 
     @property
-    def partitions(self) -> tuple[Partition, ...]:
-        """The outside partitions in ascending order."""
-        return partitions_of(self.roster)
+    def first(self) -> FactsTopic:
+        """The facts log of the rules on outside events."""
+        return FactsTopic(self.facts_topic, self.facts_partitions, self.roster)
 
-    def check_spread(self, committed: int) -> None:
-        """Make sure that keys are spread over the facts log as they were when it was committed.
+    @property
+    def second(self) -> FactsTopic | None:
+        """The facts log of the rules on alerts."""
+        if self.facts2_topic is None:
+            return None
+        roster = {_ALERTS_FEED: self.facts_partitions}
+        return FactsTopic(self.facts2_topic, self.facts_partitions, roster)
 
-        Raises:
-            OutsideFailure: The number of its partitions has been changed.
-        """
-        if committed != self.facts_partitions:
-            raise OutsideFailure(
-                f'topic "{self.facts_topic}" has {self.facts_partitions} partitions, and its'
-                f" committed state was made with {committed}; delete the topic and the group"
-                f' "{self.group}" to begin anew'
-            )
+    @property
+    def facts_logs(self) -> tuple[FactsTopic, ...]:
+        """The facts log of each stage."""
+        return (self.first,) if self.second is None else (self.first, self.second)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """The number of partitions of every topic that a worker reads."""
+        return {**self.roster, **{log.name: log.size for log in self.facts_logs}}
 
 
 def partitions_of(roster: Mapping[str, int]) -> tuple[Partition, ...]:

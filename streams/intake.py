@@ -29,10 +29,12 @@ from aiokafka.errors import (
 )
 
 from rules.watermark import Partition
+from streams.clock import now_us
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
 from streams.settings import Settings
+from streams.wire.commits import encode_watermark
 
 log: Final = structlog.get_logger("ringfence")
 
@@ -41,6 +43,7 @@ _COMMIT_EVERY_S: Final = 0.25
 _CHECK_EVERY_S: Final = 5.0
 _LONGEST_BATCH_S: Final = 300.0
 _MOST_HOLES: Final = 5
+_MILLISECOND_US: Final = 1_000
 
 
 class Member(Protocol):
@@ -67,6 +70,15 @@ class Member(Protocol):
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Set from where to fetch."""
 
+    async def position(self, place: TopicPartition) -> int:
+        """Return the offset of the row to come next."""
+
+    def highwater(self, place: TopicPartition) -> int | None:
+        """Return where the partition ended when it was last fetched."""
+
+    def last_poll_timestamp(self, place: TopicPartition) -> int | None:
+        """Return when it was last fetched, in milliseconds."""
+
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit."""
 
@@ -92,6 +104,7 @@ class Intake(faust.Service):
         make_member: Callable[[], Member],
         commits: Commits,
         stations: Mapping[str, Station[Any]],
+        clock_us: Callable[[], int] = now_us,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
         """Prepare an intake.
@@ -102,6 +115,7 @@ class Intake(faust.Service):
             make_member: makes a member of the group; called in the worker's event loop.
             commits: tells what the group has committed.
             stations: where batches of each topic go.
+            clock_us: ingest's clock, by which partitions are quiet.
             kwargs: what every service takes.
         """
         super().__init__(**kwargs)
@@ -110,7 +124,7 @@ class Intake(faust.Service):
         self._make_member = make_member
         self._commits = commits
         self._stations = stations
-        self._sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
+        self._clock_us = clock_us
         self._lanes: dict[Partition, Lane[Any]] = {}
         self._running: dict[Partition, asyncio.Task[None]] = {}
         self._kept: dict[Partition, Any] = {}
@@ -208,6 +222,7 @@ class Intake(faust.Service):
         if lane.stage is not LaneStage.OPENING:
             return
         lane.open(opening)
+        lane.heard_us = self._clock_us()
         place = TopicPartition(*lane.partition)
         self.member.seek(place, opening.offset)
         self.member.resume(place)
@@ -255,6 +270,8 @@ class Intake(faust.Service):
             # their lane.
             for place, rows in fetched.items():
                 lane = self._lanes.get((place.topic, place.partition))
+                if lane is not None:
+                    lane.heard_us = self._clock_us()
                 if lane is not None and (not lane.hold(rows) or lane.is_full):
                     self.member.pause(place)
 
@@ -263,6 +280,7 @@ class Intake(faust.Service):
         while not self.should_stop:
             await self.sleep(_COMMIT_EVERY_S)
             await self._commit()
+            await self._follow_clock()
             for station in {id(s): s for s in self._stations.values()}.values():
                 await station.tick()
             self._check_for_stuck_batches()
@@ -272,7 +290,7 @@ class Intake(faust.Service):
         before: str | None = None
         while not self.should_stop:
             await self.sleep(_CHECK_EVERY_S)
-            wrong = await self._commits.topics_changed(self._sizes)
+            wrong = await self._commits.topics_changed(self._epoch.sizes)
             # One broker may know of a change later than another, so it has to be seen twice.
             if wrong is not None and wrong == before:
                 raise OutsideFailure(wrong)
@@ -299,6 +317,48 @@ class Intake(faust.Service):
                 raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit
+
+    async def _follow_clock(self) -> None:
+        """Let quiet partitions follow the clock: the commit comes first, then the mark.
+
+        What is told before it is committed would be lost with this worker, and records that the
+        mark has left behind would then count as in time.
+        """
+        resting: list[tuple[Lane[Any], int]] = []
+        for lane in list(self._lanes.values()):
+            watermark_us = await self._clock_of(lane)
+            if watermark_us is not None and lane.committed is not None:
+                lane.rest(Commit(lane.committed.offset, encode_watermark(watermark_us)))
+                resting.append((lane, watermark_us))
+        if not resting:
+            return
+        try:
+            await self._commit()
+        finally:
+            for lane, watermark_us in resting:
+                if lane.rise():
+                    self._stations[lane.partition[0]].followed(lane.state, watermark_us)
+
+    async def _clock_of(self, lane: Lane[Any]) -> int | None:
+        """Return the watermark that a lane has come to by the clock, if it is quiet and news."""
+        place = TopicPartition(*lane.partition)
+        if self._stations[place.topic].contiguous or not lane.is_quiet:
+            return None
+        try:
+            position = await self.member.position(place)
+        except IllegalStateError:
+            return None  # it was taken away just now
+        return self._clock_at(lane, place, position)
+
+    def _clock_at(self, lane: Lane[Any], place: TopicPartition, position: int) -> int | None:
+        # A fetch may have brought something while the position was asked for.
+        if not lane.is_quiet or self.member.highwater(place) != position:
+            return None
+        read_ms = self.member.last_poll_timestamp(place)
+        if read_ms is None:
+            return None
+        station = self._stations[place.topic]
+        return station.follow(lane.state, read_ms * _MILLISECOND_US, lane.heard_us)
 
     def _check_for_stuck_batches(self) -> None:
         for lane in self._lanes.values():

@@ -82,6 +82,12 @@ class Station(Protocol[S]):
     async def tick(self) -> None:
         """Do what is due; called a few times a second while the worker runs."""
 
+    def follow(self, state: S, read_to_end_us: int, heard_us: int) -> int | None:
+        """Return the watermark that a quiet partition has come to by the clock, if it is news."""
+
+    def followed(self, state: S, watermark_us: int) -> None:
+        """Raise a quiet partition's watermark: the group has accepted it with a commit."""
+
 
 class LaneStage(Enum):
     """What a lane is about."""
@@ -129,10 +135,12 @@ class Lane(Generic[S]):
         self.done: Commit | None = None
         self.committed: Commit | None = None
         self.out: RecordBatch[S] | None = None
+        self.heard_us = 0
         self.changed = asyncio.Event()
         self._contiguous = contiguous
         self._room = room
         self._held: deque[Row] = deque()
+        self._rests = False
 
     def open(self, opening: Opening[S]) -> None:
         """Begin to take rows, from the opening's offset on."""
@@ -176,11 +184,31 @@ class Lane(Generic[S]):
 
     def take(self, limit: int, now_s: float) -> RecordBatch[S] | None:
         """Return the next batch of at most `limit` rows, if one can go out now."""
-        if self.out is not None or not self._held or self.state is None:
+        if self._rests or self.out is not None or not self._held or self.state is None:
             return None
         rows = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
         self.out = RecordBatch(self.partition, rows, self.state, self, now_s)
         return self.out
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that it has brought is done and committed."""
+        nothing_here = self.out is None and not self._held
+        return self.stage is LaneStage.OPEN and nothing_here and self.to_commit() is None
+
+    def rest(self, commit: Commit) -> None:
+        """Let nothing out until a commit is accepted that nothing it brought has caused."""
+        assert self.is_quiet, "a watermark goes before nothing that is still to be done"
+        self._rests = True
+        self.done = commit
+
+    def rise(self) -> bool:
+        """Let batches out again; tell whether the commit was accepted while the lane is ours."""
+        accepted = self.done == self.committed
+        self.done = self.committed
+        self._rests = False
+        self.changed.set()
+        return accepted and self.stage is LaneStage.OPEN
 
     def acknowledge(self, batch: RecordBatch[S], commit: Commit) -> bool:
         """Note that a batch is done; False if this lane is gone or the batch not the one out."""

@@ -32,6 +32,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # They steer the tests of this project and are nothing that an operator sets.
 _NO_SETTINGS: Final = ("RINGFENCE_TEST_", "RINGFENCE_REQUIRE_")
 # Shorter than Kafka's 249: the epoch's digest is put behind some of them.
+_PLACE: Final = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,18})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 
 
@@ -87,6 +88,18 @@ def _start(value: object) -> object:
         raise ValueError(f"{error}, nor earliest or latest") from error
 
 
+def _places(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    found = []
+    for text in filter(None, (part.strip() for part in value.split(","))):
+        match = _PLACE.fullmatch(text)
+        if match is None:
+            raise ValueError(f'"{text}" is no row, wanted topic:partition:offset')
+        found.append((match[1], int(match[2]), int(match[3])))
+    return tuple(found)
+
+
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f'"{value}" is not a name of 1 to 200 letters, digits and . _ -')
@@ -112,6 +125,7 @@ def _secret(value: SecretStr) -> SecretStr:
     return value
 
 
+Place = tuple[str, int, int]
 Name = Annotated[str, AfterValidator(_name)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_texts), Field(min_length=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -174,6 +188,17 @@ class Settings(BaseModel):
         description="where a group without commits begins: `earliest`, `latest`, or a moment"
         " (in microseconds once read)",
     )
+    idle_after: Duration = Field(
+        timedelta(minutes=30),
+        description="how long a partition brings nothing before its watermark follows the clock"
+        " at this distance; 0 for never",
+        ge=timedelta(0),
+    )
+    skip: Annotated[tuple[Place, ...], BeforeValidator(_places), Field(max_length=16)] = Field(
+        (),
+        description="rows to step over, of whatever topic: `topic:partition:offset`,"
+        " comma-separated",
+    )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "UTC", description="in which conditions read hours and weekdays"
     )
@@ -232,6 +257,10 @@ class Settings(BaseModel):
     def lateness_us(self, feed: str) -> int:
         """Return how far the watermark of one feed stays behind its greatest time."""
         return self.lateness.of(feed)
+
+    def skipped(self, partition: tuple[str, int]) -> frozenset[int]:
+        """Return the offsets of one partition's rows that are to be stepped over."""
+        return frozenset(offset for *place, offset in self.skip if tuple(place) == partition)
 
     def secret(self) -> bytes:
         """Return the secret that pseudonyms are made with, for whoever cannot do without.

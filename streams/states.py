@@ -1,47 +1,69 @@
 """What a lane knows between two batches: of an outside partition, and of a facts partition."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rules.alert import Alert
 from rules.engine import Correlator
+from rules.fact import Fact
 from rules.rule import RuleSet
+from rules.stages import Claims
 from rules.timing import Timing
-from rules.watermark import NEVER_US, FeedClock, Partition
-from streams.epoch import offset_of, revision_at
+from rules.watermark import END_US, NEVER_US, FeedClock, Partition
+from streams.epoch import Epoch, FactsTopic, offset_of, revision_at
 from streams.failures import OutsideFailure
 from streams.lanes import Row
-from streams.wire.commits import Point
+from streams.wire.commits import MOST_SKIPPED, Point
 from streams.wire.facts import decode_row
 
 NOTE_EVERY = 1_000
 MARK_EVERY_S = 1.0
 
 
-class FeedState:
-    """An outside partition: its clock, and which watermark the facts log has been told.
+class Told:
+    """How far time has come in one partition, and how far a facts log has been told so.
 
-    A mark is due at most once a second, and only for facts that the broker has acknowledged.
+    A mark is due at most once a second, and only for what the broker has acknowledged.
     """
 
-    def __init__(self, clock: FeedClock) -> None:
-        self.clock = clock
-        self._acknowledged_us = clock.watermark_us
+    def __init__(self, watermark_us: int = NEVER_US) -> None:
+        self._acknowledged_us = watermark_us
         self._marked_us = NEVER_US
         self._marked_at_s = float("-inf")
 
-    def acknowledge(self) -> None:
-        """Note that all facts below the clock's watermark are in the facts log."""
-        self._acknowledged_us = self.clock.watermark_us
+    def acknowledge(self, watermark_us: int) -> None:
+        """Note that all facts below a watermark are in the facts log."""
+        self._acknowledged_us = watermark_us
 
     def mark_due(self, now_s: float) -> int | None:
-        """Return the watermark to tell now, or None; what is returned counts as told."""
+        """Return the watermark to tell now, or None; whoever tells it says so afterwards."""
         if self._acknowledged_us <= self._marked_us:
             return None
         if now_s - self._marked_at_s < MARK_EVERY_S:
             return None
-        self._marked_us, self._marked_at_s = self._acknowledged_us, now_s
-        return self._marked_us
+        self._marked_at_s = now_s
+        return self._acknowledged_us
+
+    def marked(self, watermark_us: int) -> None:
+        """Note that the broker has acknowledged a mark in every partition of the log.
+
+        Not before: a lane may be taken away in between, and its state live on with the next.
+        """
+        self._marked_us = max(self._marked_us, watermark_us)
+
+
+class FeedState:
+    """An outside partition: its clock, and which watermark the facts log has been told."""
+
+    def __init__(self, clock: FeedClock) -> None:
+        self.clock = clock
+        self.told = Told(clock.watermark_us)
+
+    def acknowledge(self) -> None:
+        """Note that all facts below the clock's watermark are in the facts log."""
+        self.told.acknowledge(self.clock.watermark_us)
 
 
 class Notes:
@@ -65,25 +87,69 @@ class Notes:
         return self._points[0]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Rules of one stage with their facts log, and the stage that reads their alerts, if any."""
+
+    log: FactsTopic
+    rules: RuleSet
+    reader: "Stage | None" = None
+
+    def passes_on(self, minimum_us: int) -> int:
+        """Return how far the reader may go: no alert that starts before can still change."""
+        if self.reader is None or minimum_us in (NEVER_US, END_US):
+            return minimum_us
+        return minimum_us - max((r.settles_after_us for r in self.reader.rules.rules), default=0)
+
+
+def stages_of(epoch: Epoch, rule_set: RuleSet) -> tuple[Stage, ...]:
+    """Return the stages of an epoch, the first one first."""
+    if epoch.second is None:
+        return (Stage(epoch.first, rule_set.first_stage),)
+    second = Stage(epoch.second, rule_set.second_stage)
+    return (Stage(epoch.first, rule_set.first_stage, second), second)
+
+
+class Implied(NamedTuple):
+    """What rows of a facts log imply: alert records, and facts of the stage that reads alerts."""
+
+    alerts: Sequence[Alert]
+    facts: Sequence[Fact]
+
+
 class FactsState:
     """A facts partition: its correlator, the next offset, and where a rebuild would begin.
 
-    A pure function of the rows observed, from the point where it began.
+    A pure function of the rows observed, from the point where it began. `told` is how far the
+    stage that reads its alerts has been told that this partition has come.
     """
 
-    def __init__(self, rule_set: RuleSet, timing: Timing, point: Point) -> None:
+    def __init__(self, stage: Stage, timing: Timing, point: Point) -> None:
         self.next_offset = point.offset
+        self.told = Told()
+        self._stage = stage
         self._timing = timing
-        self._correlator = Correlator(rule_set, point.watermarks)
+        self._correlator = Correlator(stage.rules, point.watermarks)
+        self._claims = None if stage.reader is None else Claims(stage.reader.rules)
         self._notes = Notes(point)
+        self._to_skip = set(point.skipped)
+        self._skipped = deque(point.skipped)
 
     @property
     def watermarks(self) -> Mapping[Partition, int]:
         """The watermark of each partition of the roster as it stands."""
         return self._correlator.watermarks.as_mapping()
 
-    def observe(self, rows: Sequence[Row]) -> list[Alert]:
-        """Take in the next rows of the log, each a step, and return the alert records they cause.
+    def acknowledge(self) -> None:
+        """Note that all that the rows so far imply is acknowledged."""
+        self.told.acknowledge(self._stage.passes_on(self._correlator.watermarks.minimum_us))
+
+    def step_over(self, offsets: Iterable[int]) -> None:
+        """Skip some rows when they come; those before the next one have been observed."""
+        self._to_skip |= {offset for offset in offsets if offset >= self.next_offset}
+
+    def observe(self, rows: Sequence[Row]) -> Implied:
+        """Take in the next rows of the log, each a step, and return what they imply.
 
         Raises:
             RowError: A row cannot be read.
@@ -92,21 +158,35 @@ class FactsState:
         alerts: list[Alert] = []
         for row in rows:
             alerts += self._step(row)
-        return alerts
+        claims = self._claims
+        facts = () if claims is None else [fact for a in alerts for fact in claims.facts(a)]
+        return Implied(alerts, facts)
 
-    def _step(self, row: Row) -> list[Alert]:
+    def _step(self, row: Row) -> Sequence[Alert]:
         if row.offset != self.next_offset:
             raise OutsideFailure(
                 f"the facts log goes on at offset {row.offset}, wanted {self.next_offset}"
             )
-        assert row.value is not None, "no worker writes a row without a value to the facts log"
-        fact_or_mark = decode_row(row.key, row.value, self._timing)
         if self._notes.is_due(row.offset):
             self._notes.add(Point(row.offset, self.watermarks))
+        if row.offset in self._to_skip:
+            self._skip(row.offset)
+            return ()
+        assert row.value is not None, "no worker writes a row without a value to the facts log"
+        fact_or_mark = decode_row(row.key, row.value, self._timing)
         self.next_offset += 1
-        alerts = self._correlator.observe([fact_or_mark], revision_at(row.offset))
-        # Signals feed other rules only; the topic is for what asks for something.
-        return [alert for alert in alerts if not alert.is_signal]
+        return self._correlator.observe([fact_or_mark], revision_at(row.offset))
+
+    def _skip(self, offset: int) -> None:
+        self.next_offset += 1
+        if offset in self._skipped:
+            return
+        self._skipped.append(offset)
+        if len(self._skipped) > MOST_SKIPPED:
+            raise OutsideFailure(
+                f'more than {MOST_SKIPPED} rows of topic "{self._stage.log.name}" are stepped'
+                " over in one partition: its log is not what a worker wrote"
+            )
 
     def commit_point(self) -> Point:
         """Return where a rebuild of this state begins: no later than all that is remembered."""
@@ -114,4 +194,7 @@ class FactsState:
         if oldest is None:
             # Nothing older is needed, so the notes begin anew.
             self._notes = Notes(Point(self.next_offset, self.watermarks))
-        return self._notes.latest_until(self.next_offset if oldest is None else offset_of(oldest))
+        point = self._notes.latest_until(self.next_offset if oldest is None else offset_of(oldest))
+        while self._skipped and self._skipped[0] < point.offset:
+            self._to_skip.discard(self._skipped.popleft())
+        return replace(point, skipped=tuple(self._skipped))

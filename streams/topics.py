@@ -50,10 +50,13 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         )
         roster = {topic: sizes[topic] for topic in settings.outside_topics}
         epoch = make_epoch(settings, rule_set, roster, 0)
-        ours = (epoch.facts_topic, settings.alerts_topic, settings.dead_letters_topic)
+        logs = [log.name for log in epoch.facts_logs]
+        ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
         _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
         epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
+        check_sizes(epoch, sizes)
         check_metadata_fits(roster)
+        check_metadata_fits({} if epoch.second is None else epoch.second.roster)
         await _check_commits(admin, epoch)
         return epoch
 
@@ -74,7 +77,22 @@ def make_epoch(
         facts_topic=f"{settings.facts_topic}.{digest}",
         facts_partitions=facts_partitions,
         group=f"{settings.group}.{digest}",
+        facts2_topic=f"{settings.facts_topic}2.{digest}" if rule_set.second_stage.rules else None,
     )
+
+
+def check_sizes(epoch: Epoch, sizes: Mapping[str, int]) -> None:
+    """Make sure that both facts logs have the same number of partitions.
+
+    Raises:
+        OutsideFailure: They have not.
+    """
+    for log in epoch.facts_logs:
+        if sizes[log.name] != log.size:
+            raise OutsideFailure(
+                f'topic "{log.name}" has {sizes[log.name]} partitions and "{epoch.facts_topic}"'
+                f' {log.size}, wanted as many; delete both and run "ringfence topics create"'
+            )
 
 
 def check_metadata_fits(roster: Mapping[str, int]) -> None:
@@ -87,8 +105,9 @@ def check_metadata_fits(roster: Mapping[str, int]) -> None:
     worst = longest_point(partitions)
     if worst > LIMIT:
         raise OutsideFailure(
-            f"the outside topics have {len(partitions)} partitions together, and a commit that"
-            f" tells all their watermarks can take {worst} bytes of the {LIMIT} that brokers take"
+            f"the topics {', '.join(sorted(roster))} have {len(partitions)} partitions together,"
+            f" and a commit that tells all their watermarks can take {worst} bytes of the {LIMIT}"
+            " that brokers take"
         )
 
 
@@ -128,7 +147,10 @@ async def create_topics(
         roster = {topic: sizes[topic] for topic in settings.outside_topics}
         epoch = make_epoch(settings, rule_set, roster, partitions)
         ours = [
-            _topic(epoch.facts_topic, partitions, replication, _facts_settings(rule_set)),
+            *(
+                _topic(log.name, partitions, replication, _facts_settings(rule_set))
+                for log in epoch.facts_logs
+            ),
             _topic(settings.alerts_topic, partitions, replication),
             _topic(settings.dead_letters_topic, partitions, replication),
         ]
@@ -139,7 +161,7 @@ async def create_topics(
 
 def facts_retention_us(rule_set: RuleSet) -> int:
     """Return how long rows of the facts log stay: twice what a rule keeps, or a week."""
-    keep_us = max((rule.keep_us for rule in rule_set.rules), default=0)
+    keep_us = max((rule.keep_us + rule.settles_after_us for rule in rule_set.rules), default=0)
     return max(2 * keep_us, _SHORTEST_RETENTION_US)
 
 
@@ -226,15 +248,18 @@ def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None
 
 async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
     """Make sure that what the group has committed was made with as many facts partitions."""
+    logs = {log.name: log for log in epoch.facts_logs}
     try:
         commits = await admin.list_consumer_group_offsets(epoch.group)
     except (KafkaError, AttributeError):
         # The group may be new; each lane asks again, and stops the worker if it gets no answer.
         return
     for place, commit in commits.items():
-        if place.topic == epoch.facts_topic and commit.offset >= 0:
-            _, spread = decode_point(commit.metadata, epoch.partitions)
-            epoch.check_spread(spread)
+        log = logs.get(place.topic)
+        # A commit without metadata is an operator's: see `CorrelateStation.open`.
+        if log is not None and commit.offset >= 0 and commit.metadata:
+            _, spread = decode_point(commit.metadata, log.feed_partitions)
+            log.check_spread(spread)
 
 
 async def _make(

@@ -8,7 +8,7 @@ import structlog
 
 from rules.rule import RuleSet
 from streams.app import IntakeApp, build_app
-from streams.failures import Failure, UsageFailure
+from streams.failures import Failure
 from streams.journal import log_crash, open_journal
 from streams.settings import Settings
 from streams.topics import find_epoch
@@ -23,12 +23,6 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         Failure: The settings are wrong, or something outside is not as it has to be.
         Exception: A bug; nothing has been committed since.
     """
-    later = [rule.id for rule in rule_set.second_stage.rules]
-    if later:
-        raise UsageFailure(
-            f"rules that read alerts run in a replay only so far: {', '.join(later)};"
-            " take them out of the worker's folder"
-        )
     open_journal()
     epoch = asyncio.run(find_epoch(settings, rule_set))
     log.info(
@@ -36,7 +30,7 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         digest=epoch.digest,
         rules=len(rule_set.rules),
         roster=dict(epoch.roster),
-        facts_topic=epoch.facts_topic,
+        facts_topics=[log.name for log in epoch.facts_logs],
         facts_partitions=epoch.facts_partitions,
     )
     try:

@@ -1,7 +1,7 @@
-"""What holds for all tests."""
+"""What holds for every test."""
 
 from hypothesis import settings
 
 # A busy machine is no bug.
-settings.register_profile("without_deadline", settings.default, deadline=None)
-settings.load_profile("without_deadline")
+settings.register_profile("ringfence", deadline=None)
+settings.load_profile("ringfence")

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Final, Protocol
 
 import structlog
 
-from rules.fact import Mark
+from rules.fact import Fact, Mark
+from rules.screen import Screen
 from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
-from streams.epoch import Epoch
 from streams.ingest import Ingest, Taken
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
 from streams.producer import Message, Sender
 from streams.settings import Settings
-from streams.states import FeedState
+from streams.states import FeedState, Stage
 from streams.wire.binary_mode import envelope_from_headers
 from streams.wire.commits import decode_watermark, encode_watermark
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
@@ -22,6 +24,10 @@ from streams.wire.facts import encode_fact, encode_mark
 from streams.wire.records import Refusal
 
 log: Final = structlog.get_logger("ringfence")
+
+_IDLE_STEPS: Final = 30
+"""A quiet partition follows the clock in this many steps per `idle_after`, not row by row."""
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Offsets(Protocol):
@@ -32,7 +38,10 @@ class Offsets(Protocol):
 
 
 class IngestStation:
-    """Raw batch → facts acknowledged → marker → acknowledgement, in this order."""
+    """Raw batch → facts acknowledged → marker → acknowledgement, in this order.
+
+    Each stage's facts log gets the facts that its rules name, and the first one the marks.
+    """
 
     contiguous = False
 
@@ -41,13 +50,17 @@ class IngestStation:
         channel: Channel,
         *,
         settings: Settings,
-        epoch: Epoch,
+        stages: Sequence[Stage],
         ingest: Ingest,
         sender: Sender,
         offsets: Offsets,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._settings = settings
-        self._epoch = epoch
+        self._idle_after_us = settings.idle_after // _MICROSECOND
+        self._log = stages[0].log
+        self._screens = [(stage.log, Screen(stage.rules)) for stage in stages]
+        self._clock_us = clock_us
         self._ingest = ingest
         self.channel = channel
         self._sender = sender
@@ -58,12 +71,25 @@ class IngestStation:
     async def open(
         self, partition: Partition, committed: Commit | None, kept: FeedState | None
     ) -> Opening[FeedState]:
-        """Begin at the commit, and tell its watermark; the kept state knows nothing more."""
+        """Begin at the commit, and tell its watermark; the kept state knows nothing more.
+
+        An operator who sets an offset commits no watermark: then time begins anew here, and
+        facts that are written again change nothing.
+        """
         del kept
-        watermark_us = NEVER_US if committed is None else decode_watermark(committed.metadata)
+        metadata = "" if committed is None else committed.metadata
+        if committed is not None and not metadata:
+            topic, number = partition
+            log.warning(
+                "commit_without_watermark",
+                topic=topic,
+                partition=number,
+                offset=committed.offset,
+            )
+        watermark_us = decode_watermark(metadata) if metadata else NEVER_US
         state = FeedState(FeedClock(self._settings.lateness_us(partition[0]), watermark_us))
-        self._states[partition] = state
         await self._mark(partition, state)
+        self._states[partition] = state
         if committed is not None:
             return Opening(state, committed.offset)
         offset = await self._offsets.start_of(partition, self._settings.start)
@@ -89,20 +115,56 @@ class IngestStation:
         for partition, state in list(self._states.items()):
             await self._mark(partition, state)
 
+    def follow(self, state: FeedState, read_to_end_us: int, heard_us: int) -> int | None:
+        """Return the watermark that a quiet partition has come to by the clock, if it is news.
+
+        Args:
+            state: the partition's.
+            read_to_end_us: when a fetch last showed that there was nothing more in it.
+            heard_us: when it last brought something.
+        """
+        after_us = self._idle_after_us
+        if after_us == 0 or read_to_end_us - heard_us < after_us:
+            return None
+        watermark_us = read_to_end_us - after_us
+        is_news = watermark_us - state.clock.watermark_us >= after_us // _IDLE_STEPS
+        return watermark_us if is_news else None
+
+    def followed(self, state: FeedState, watermark_us: int) -> None:
+        """Raise a quiet partition's watermark; the group has accepted it with a commit."""
+        state.clock.raise_to(watermark_us)
+        state.acknowledge()
+
     def _messages(self, partition: Partition, clock: FeedClock, row: Row) -> list[Message]:
         if row.value is None:
             self.counts["without_value"] += 1
             return []
         raw = envelope_from_headers(row.headers, row.value)
+        if row.offset in self._settings.skipped(partition):
+            topic, number = partition
+            log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
+            skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
+            return [self._dead_letter(partition, row.offset, raw, skipped)]
         taken = self._take(raw, clock)
         self.counts["late"] += taken.late
         if taken.refusal is not None:
             return [self._dead_letter(partition, row.offset, raw, taken.refusal)]
-        return [Message(self._epoch.facts_topic, *encode_fact(fact)) for fact in taken.facts]
+        return [message for fact in taken.facts for message in self._placed(fact)]
+
+    def _placed(self, fact: Fact) -> Iterator[Message]:
+        """Yield a fact for each stage that can use it."""
+        key, value = encode_fact(fact)
+        by = fact.key.partition(":")[0]
+        for into, screen in self._screens:
+            # With one stage only there is nothing that it could not use.
+            if len(self._screens) == 1 or by in screen.keys(
+                fact.event.identity.type, fact.event.fields
+            ):
+                yield Message(into.name, key, value, into.partition_of(key))
 
     def _take(self, raw: bytes, clock: FeedClock) -> Taken:
         try:
-            return self._ingest.take(raw, clock, now_us=now_us())
+            return self._ingest.take(raw, clock, now_us=self._clock_us())
         # One record must not stop the stream, whatever bug it meets; it is named in the open.
         except Exception as error:  # noqa: BLE001 - see above
             # The error's own text stays out: it could hold what the record holds.
@@ -121,11 +183,10 @@ class IngestStation:
         return Message(self._settings.dead_letters_topic, key, encode_dead_letter(letter))
 
     async def _mark(self, partition: Partition, state: FeedState) -> None:
-        watermark_us = state.mark_due(asyncio.get_running_loop().time())
+        watermark_us = state.told.mark_due(asyncio.get_running_loop().time())
         if watermark_us is None:
             return
-        value = encode_mark(Mark(*partition, watermark_us), self._epoch.roster)
-        topic = self._epoch.facts_topic
-        await self._sender.send_all(
-            [Message(topic, None, value, n) for n in range(self._epoch.facts_partitions)]
-        )
+        into = self._log
+        value = encode_mark(Mark(*partition, watermark_us), into.roster)
+        await self._sender.send_all([Message(into.name, None, value, n) for n in range(into.size)])
+        state.told.marked(watermark_us)

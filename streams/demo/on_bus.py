@@ -14,7 +14,7 @@ from rules.rule import RuleSet
 from streams.children import Child, child
 from streams.demo.found import Found
 from streams.demo.sending import send_log
-from streams.epoch import Epoch
+from streams.epoch import Epoch, partitions_of
 from streams.failures import OutsideFailure
 from streams.settings import Settings
 from streams.simulation.log import PARTITIONS
@@ -98,8 +98,7 @@ async def _is_worked_off(
     epoch: Epoch, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer
 ) -> bool:
     """Tell whether the group has committed every outside record and every fact there is."""
-    sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
-    places = [TopicPartition(topic, n) for topic, size in sizes.items() for n in range(size)]
+    places = [TopicPartition(topic, n) for topic, n in partitions_of(epoch.sizes)]
     ends = await consumer.end_offsets(places)
     try:
         commits = await admin.list_consumer_group_offsets(epoch.group)

@@ -88,11 +88,18 @@ class Checks:
             if column is not None and is_name and column.holds(Kind.PSEUDONYM):
                 # In bytes: a text with more of them than characters may be in order all the same.
                 yield f"strlen({column.sql}) > {IDENTIFIER_LIMIT}"
-        told = self._log.query(f"SELECT DISTINCT type FROM {self._log.source}")
-        found = {wire_type for (wire_type,) in told}
+        known = self._known()
         for spec in DROPPABLE:
-            if spec.wire_type in found:
-                yield from self._of_type(spec, self._looked_at[spec.name])
+            if spec.wire_type in known:
+                yield from self._of_type(spec, known[spec.wire_type])
+
+    def _known(self) -> Mapping[str, Mapping[str, int]]:
+        """Return for each type in the log how many rows it has, as `type`, and know each field."""
+        looked_at = (field.name for fields in self._looked_at.values() for field in fields)
+        names = ["type", *(name for name in dict.fromkeys(looked_at) if name in self._columns)]
+        counts = ", ".join(f"count({self._columns[name].sql})" for name in names)
+        told = self._log.query(f"SELECT type, {counts} FROM {self._log.source} GROUP BY type")
+        return {wire_type: dict(zip(names, found, strict=True)) for wire_type, *found in told}
 
     # -- the envelope ------------------------------------------------------------------------
 
@@ -171,10 +178,10 @@ class Checks:
 
     # -- what more than one field decides ----------------------------------------------------
 
-    def _of_type(self, spec: EventSpec, fields: Sequence[FieldSpec]) -> Iterator[str]:
-        is_it = f"type = {quoted(spec.wire_type)}"
+    def _of_type(self, spec: EventSpec, known: Mapping[str, int]) -> Iterator[str]:
+        is_it, fields = f"type = {quoted(spec.wire_type)}", self._looked_at[spec.name]
         for field in fields:
-            if field.required:
+            if field.required and known.get(field.name, 0) < known["type"]:
                 sql = self._sql(field.name)
                 yield is_it if sql is None else f"{is_it} AND {sql} IS NULL"
         yield from self._of_classes(is_it, fields)

@@ -1,8 +1,9 @@
 """What travels with a committed offset, as its metadata: how far time had come.
 
 Of an outside partition it is that partition's watermark. Of a facts partition it is the point at
-which a rebuild has to begin, with the watermarks of the whole roster as they stood there, and
-the number of partitions of the facts log, by which keys were spread.
+which a rebuild has to begin, with the watermarks of the whole roster as they stood there, the
+rows behind it that an operator had the worker step over, and the number of partitions of the
+facts log, by which keys were spread.
 """
 
 import base64
@@ -18,7 +19,9 @@ from streams.failures import OutsideFailure
 LIMIT: Final = 4_096
 """How many bytes of metadata a broker takes unless it is told otherwise."""
 _WATERMARK: Final = "w1:"
-_POINT: Final = "p1:"
+_POINT: Final = "p2:"
+MOST_SKIPPED: Final = 32
+"""How many rows of a partition can be stepped over before a rebuild begins behind them."""
 # No moment of the contract, nor one less a lateness, lies further from 1970 than this.
 _FURTHEST_US: Final = 2**54
 _FOREIGN: Final = (
@@ -28,10 +31,14 @@ _FOREIGN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where in a facts partition a rebuild begins, and the watermarks before the row there."""
+    """Where in a facts partition a rebuild begins, and the watermarks before the row there.
+
+    `skipped` are the offsets from there on of rows that were stepped over, ascending.
+    """
 
     offset: int
     watermarks: Mapping[Partition, int]
+    skipped: tuple[int, ...] = ()
 
 
 class _PointRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -39,6 +46,7 @@ class _PointRow(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     offset: int
     least_us: int
     above_us: list[int | None]
+    skipped: list[int]
 
 
 _decode_row: Final = msgspec.msgpack.Decoder(_PointRow).decode
@@ -70,7 +78,8 @@ def encode_point(point: Point, facts_partitions: int) -> str:
     ordered = [point.watermarks[partition] for partition in sorted(point.watermarks)]
     least_us = min((us for us in ordered if us != NEVER_US), default=0)
     above_us = [None if us == NEVER_US else us - least_us for us in ordered]
-    row = _PointRow(facts_partitions, point.offset, least_us, above_us)
+    skipped = [offset - point.offset for offset in point.skipped]
+    row = _PointRow(facts_partitions, point.offset, least_us, above_us, skipped)
     return _POINT + base64.b85encode(msgspec.msgpack.encode(row)).decode()
 
 
@@ -93,7 +102,8 @@ def decode_point(metadata: str, partitions: Sequence[Partition]) -> tuple[Point,
         }
     except (ValueError, msgspec.MsgspecError) as error:
         raise OutsideFailure(_FOREIGN) from error
-    return Point(row.offset, watermarks), row.facts_partitions
+    skipped = tuple(row.offset + offset for offset in row.skipped)
+    return Point(row.offset, watermarks, skipped), row.facts_partitions
 
 
 def _after(prefix: str, metadata: str) -> str:
@@ -107,4 +117,5 @@ def longest_point(partitions: Sequence[Partition]) -> int:
     worst = dict.fromkeys(partitions, _FURTHEST_US)
     if partitions:
         worst[partitions[0]] = -_FURTHEST_US
-    return len(encode_point(Point(2**40, worst), 2**15))
+    skipped = (2**41,) * MOST_SKIPPED
+    return len(encode_point(Point(2**40, worst, skipped), 2**15))

@@ -13,7 +13,7 @@ from rules.events import KEYS, Scalar
 from rules.fact import Fact, Identity, Mark, make_event
 from rules.timing import Timing
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Part of an epoch's digest: rows of another format are never read as these."""
 
 
@@ -36,6 +36,7 @@ class _FactRow(
     sequence: int
     time_us: int
     late: bool
+    gone: bool
     data: dict[str, Scalar]
 
 
@@ -66,6 +67,7 @@ def encode_fact(fact: Fact) -> tuple[bytes, bytes]:
         sequence=event.sequence,
         time_us=event.time_us,
         late=event.late,
+        gone=event.gone,
         data=dict(event.data),
     )
     return fact.key.encode(), _encode(row)
@@ -105,7 +107,8 @@ def _fact(key: bytes | None, row: _FactRow, timing: Timing) -> Fact:
         raise RowError("a fact in the facts log has no Kafka key")
     text = key.decode()
     by, _, value = text.partition(":")
-    if row.data[KEYS[by]] != value:
+    # What is gone may be gone because it no longer names this key.
+    if row.data.get(KEYS[by]) != value and not row.gone:
         raise RowError("a fact in the facts log lies under a key that its event does not name")
     event = make_event(
         Identity(row.source, row.type, row.id),
@@ -116,4 +119,4 @@ def _fact(key: bytes | None, row: _FactRow, timing: Timing) -> Fact:
         late=row.late,
         timing=timing,
     )
-    return Fact(text, event)
+    return Fact(text, msgspec.structs.replace(event, gone=True) if row.gone else event)

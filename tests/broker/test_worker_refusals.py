@@ -56,7 +56,7 @@ async def test_topics_that_are_there_are_left_as_they_are(site: Site) -> None:
     )
     assert again.returncode == 0
     lines = again.stderr.splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert all(line.startswith("was there: ") for line in lines)
     assert all(line.endswith(", 2 partitions") for line in lines)
 

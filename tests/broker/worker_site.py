@@ -17,21 +17,25 @@ from rules.alert import Alert, encode_alert
 from rules.engine import Correlator
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
+from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock
 from streams.clock import now_us
-from streams.epoch import Epoch, revision_at
+from streams.epoch import Epoch, partitions_of, revision_at
 from streams.ingest import Ingest
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
+from streams.states import stages_of
 from streams.topics import find_epoch
 from streams.wire.facts import decode_row
 from streams.wire.pseudonyms import Pseudonyms
 from tests.broker.bus import Bus
 from tests.streams.worker_parts import (
+    CAMPAIGNS,
     RULE,
     SECOND_US,
     SECRET,
     TEN_O_CLOCK,
+    blocked,
     call,
     heartbeat,
     transfer,
@@ -77,18 +81,20 @@ class Site:
 
     async def send_transfers(self, numbers: range) -> None:
         """Append transfers a minute after the calls; every seventh of them is rejected later."""
-        values = [transfer(n, TEN_O_CLOCK + (n + 60) * SECOND_US) for n in numbers]
-        values += [
-            transfer(n, TEN_O_CLOCK + (n + 60) * SECOND_US, "rejected", 1)
-            for n in numbers
-            if n % 7 == 0
-        ]
+        values = [paid(n) for n in numbers]
+        values += [paid(n, "rejected", 1) for n in numbers if n % 7 == 0]
         await self.send(self.settings.transactions_topics[0], values)
+
+    async def send_blocks(self, numbers: range) -> None:
+        """Append, for every fourth person, that the caller cuts them off."""
+        at = {n: TEN_O_CLOCK + (n + 120) * SECOND_US for n in numbers if n % 4 == 0}
+        values = [blocked(n, at_us) for n, at_us in at.items()]
+        await self.send(self.settings.calls_topics[0], values)
 
     async def send_end(self) -> None:
         """Raise every watermark so far that all alerts become final."""
         for topic in self.settings.outside_topics:
-            await self.send(topic, [heartbeat(TEN_O_CLOCK + 86_400 * SECOND_US)] * 2)
+            await self.send(topic, [heartbeat(TEN_O_CLOCK + 3 * 86_400 * SECOND_US)] * 2)
 
     async def epoch(self) -> Epoch:
         """Return the epoch as the worker finds it."""
@@ -105,8 +111,7 @@ class Site:
                 await asyncio.sleep(1.5)
 
     async def _lag(self, epoch: Epoch) -> int:
-        sizes = {**epoch.roster, epoch.facts_topic: epoch.facts_partitions}
-        places = [TopicPartition(t, n) for t, count in sizes.items() for n in range(count)]
+        places = [TopicPartition(*place) for place in partitions_of(epoch.sizes)]
         async with AIOKafkaConsumer(bootstrap_servers=self.bus.address) as consumer:
             ends = await consumer.end_offsets(places)
         commits = await self.bus.committed(epoch.group)
@@ -120,17 +125,20 @@ class Site:
         return [bytes(r.value) for r in read if r.value is not None]
 
     async def implied_by_facts(self) -> set[bytes]:
-        """Return the records that the facts log implies, by a correlator of the test's own."""
+        """Return the records that the facts logs imply, by correlators of the test's own."""
         epoch = await self.epoch()
         implied: set[bytes] = set()
-        for partition in range(epoch.facts_partitions):
-            correlator = Correlator(self.rule_set, dict.fromkeys(epoch.partitions, NEVER_US))
-            for row in await self.bus.read(epoch.facts_topic):
-                if row.partition == partition:
-                    assert row.value is not None
-                    fact = decode_row(row.key, row.value, self.settings.timing)
-                    alerts = correlator.observe([fact], revision_at(row.offset))
-                    implied |= {encode_alert(alert) for alert in alerts}
+        for stage in stages_of(epoch, self.rule_set):
+            rows = await self.bus.read(stage.log.name)
+            for partition in range(stage.log.size):
+                unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
+                correlator = Correlator(stage.rules, unheard)
+                for row in rows:
+                    if row.partition == partition:
+                        assert row.value is not None
+                        fact = decode_row(row.key, row.value, self.settings.timing)
+                        alerts = correlator.observe([fact], revision_at(row.offset))
+                        implied |= {encode_alert(a) for a in alerts if not a.is_signal}
         return implied
 
     def implied_by_records(self) -> dict[str, object]:
@@ -138,14 +146,20 @@ class Site:
         secret = self.settings.secret()
         pseudonyms = Pseudonyms(secret, frozenset(self.settings.withheld_values))
         ingest = Ingest(self.rule_set, self.settings.timing, pseudonyms)
-        correlator = Correlator(self.rule_set, {("all", 0): NEVER_US})
+        engine = Engine(self.rule_set, {("all", 0): NEVER_US})
         facts: list[Fact | Mark] = []
         for _, _, value in self.sent:
             facts += ingest.take(value, FeedClock(0), now_us=now_us()).facts
         alerts: list[Alert] = []
         for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
-            alerts += correlator.observe([row], number)
+            alerts += engine.observe([row], number)
         return final_raised(encode_alert(alert) for alert in alerts)
+
+
+def paid(number: int, status: str = "attempted", sequence: int = 0) -> bytes:
+    """Return a transfer a minute after the call; three people share a payee."""
+    at_us = TEN_O_CLOCK + (number + 60) * SECOND_US
+    return transfer(number, at_us, status, sequence, payee=f"account-{number // 3}")
 
 
 def final_raised(records: Iterator[bytes] | Sequence[bytes]) -> dict[str, object]:
@@ -194,8 +208,11 @@ def worker(
 async def open_site(
     bus: Bus, names: Callable[[str], str], folder: Path, **more: str
 ) -> AsyncIterator[Site]:
-    rules = folder / "video_call_then_new_payee.yaml"
-    rules.write_text(RULE)
+    """Give a site with rules of both stages; its topics are not made yet."""
+    rules = folder / "rules"
+    rules.mkdir()
+    for name, text in {"video_call_then_new_payee.yaml": RULE, **CAMPAIGNS}.items():
+        (rules / name).write_text(text)
     variables = {
         "RINGFENCE_KAFKA_BOOTSTRAP_SERVERS": bus.address,
         "RINGFENCE_CALLS_TOPICS": names("calls"),

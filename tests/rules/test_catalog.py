@@ -1,4 +1,4 @@
-"""Rules hold their own stories, in every order of arrival: the catalogue's, and one on alerts."""
+"""The catalogue's rules hold their own stories, in every order of arrival."""
 
 import random
 from pathlib import Path
@@ -13,12 +13,7 @@ from rules.rule import Rule, RuleSet
 from rules.timing import Timing
 
 CATALOG = Path(__file__).parents[2] / "rules" / "catalog"
-SECOND_STAGE = Path(__file__).parent / "second_stage"
-FILES = {
-    path.name: path.read_text()
-    for folder in (CATALOG, SECOND_STAGE)
-    for path in sorted(folder.glob("*.yaml"))
-}
+FILES = {path.name: path.read_text() for path in sorted(CATALOG.glob("*.yaml"))}
 TIMING = Timing()
 RULES = {rule.id: rule for rule in load_rules(FILES, TIMING).rules}
 TOLD = [

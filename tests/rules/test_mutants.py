@@ -12,7 +12,7 @@ from rules.language.check import CheckedRule
 from rules.timing import Timing
 
 TIMING = Timing()
-SECOND_STAGE = Path(__file__).parent / "second_stage" / "mule_account_fan_in.yaml"
+CAMPAIGN = Path(__file__).parents[2] / "rules" / "catalog" / "mule_account_fan_in.yaml"
 
 
 def checked(text: str, name: str = "tried") -> CheckedRule:
@@ -132,7 +132,7 @@ def test_every_mutant_can_be_run() -> None:
 
 
 def test_the_window_of_the_set_that_is_the_anchor_is_moved() -> None:
-    rule = checked(SECOND_STAGE.read_text(encoding="utf-8"), "mule_account_fan_in")
+    rule = checked(CAMPAIGN.read_text(encoding="utf-8"), "mule_account_fan_in")
     assert [line.partition(" ")[2] for line in said(rule) if " for 3d" in line] == [
         "3d1s for 3d",
         "2d23h59m59s for 3d",

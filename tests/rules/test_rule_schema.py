@@ -15,8 +15,7 @@ ROOT = Path(__file__).parents[2]
 VALIDATOR = Draft202012Validator(rule_schema())
 TEXTS = {
     path.name: path.read_text(encoding="utf-8")
-    for folder in (ROOT / "rules" / "catalog", ROOT / "tests" / "rules" / "second_stage")
-    for path in folder.glob("*.yaml")
+    for path in (ROOT / "rules" / "catalog").glob("*.yaml")
 }
 
 

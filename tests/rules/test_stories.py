@@ -16,7 +16,7 @@ from tests.rules.language.texts import RULE
 
 TIMING = Timing()
 DAY_0_US = parse_moment("2023-07-08T00:00:00Z")
-SECOND_STAGE = Path(__file__).parent / "second_stage"
+CATALOG = Path(__file__).parents[2] / "rules" / "catalog"
 
 
 def story_of(events: str, alerts: str = "[]", more: str = "") -> Story:
@@ -196,7 +196,7 @@ def test_an_alert_in_a_story_stands_for_another_rules() -> None:
 
 def both_stages() -> RuleSet:
     """Return the rule of a call and a transfer, and one on its alerts."""
-    fan_in = (SECOND_STAGE / "mule_account_fan_in.yaml").read_text()
+    fan_in = (CATALOG / "mule_account_fan_in.yaml").read_text()
     calls = RULE.replace("stage: control", "stage: exfiltration")
     return load_rules({"tried.yaml": calls, "mule_account_fan_in.yaml": fan_in}, TIMING)
 

@@ -1,7 +1,7 @@
 """An intake at work over a group and a bus in memory, and all that it has to do with."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,8 @@ class Gate:
     opened: list[tuple[Partition, Commit | None, Any]] = field(default_factory=list)
     closed: list[Partition] = field(default_factory=list)
     ticks: int = 0
+    follows: Callable[[int, int], int | None] = lambda _read, _heard: None
+    risen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Let lanes open until the test says otherwise."""
@@ -54,6 +56,16 @@ class Gate:
     async def tick(self) -> None:
         """Count."""
         self.ticks += 1
+
+    def follow(self, state: object, read_to_end_us: int, heard_us: int) -> int | None:
+        """Follow at once where the test lets a clock be followed."""
+        del state
+        return self.follows(read_to_end_us, heard_us)
+
+    def followed(self, state: object, watermark_us: int) -> None:
+        """Take note."""
+        del state
+        self.risen.append(watermark_us)
 
     async def take(self) -> RecordBatch[Any]:
         """Return the next batch."""

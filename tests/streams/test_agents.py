@@ -16,6 +16,7 @@ from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.ingest import Ingest, Taken
 from streams.lanes import Commit, Lane, Opening, RecordBatch, Row
+from streams.states import stages_of
 from streams.wire.commits import Point, encode_point, encode_watermark
 from streams.wire.pseudonyms import Pseudonyms
 from tests.streams.worker_parts import (
@@ -53,18 +54,25 @@ class Desk:
     """Both stations over one bus, and hands that do what an intake does."""
 
     start: str = "earliest"
+    skip: str = ""
+    idle_after: str = "30m"
     epoch: Epoch = field(default_factory=lambda: epoch_for_tests(facts_partitions=1))
     bus: MemoryBus = field(default_factory=MemoryBus)
 
     def __post_init__(self) -> None:
         """Set up the stations."""
-        settings = settings_for_tests(RINGFENCE_START=self.start)
+        settings = settings_for_tests(
+            RINGFENCE_START=self.start,
+            RINGFENCE_SKIP=self.skip,
+            RINGFENCE_IDLE_AFTER=self.idle_after,
+        )
         pseudonyms = Pseudonyms(SECRET.encode(), frozenset())
+        self.stages = stages_of(self.epoch, RULES)
         channel: asyncio.Queue[Any] = asyncio.Queue()
         self.ingest = IngestStation(
             channel,
             settings=settings,
-            epoch=self.epoch,
+            stages=self.stages,
             ingest=BrokenIngest(RULES, settings.timing, pseudonyms),
             sender=self.bus,
             offsets=self.bus,
@@ -72,8 +80,7 @@ class Desk:
         self.correlate = CorrelateStation(
             channel,
             settings=settings,
-            epoch=self.epoch,
-            rule_set=RULES,
+            stage=self.stages[0],
             sender=self.bus,
             facts_log=self.bus,
         )
@@ -249,7 +256,7 @@ async def test_a_state_that_is_still_exact_is_not_rebuilt() -> None:
 
 async def test_a_commit_over_other_facts_partitions_is_refused() -> None:
     desk = Desk()
-    point = Point(0, dict.fromkeys(desk.epoch.partitions, NEVER_US))
+    point = Point(0, dict.fromkeys(desk.epoch.first.feed_partitions, NEVER_US))
     with pytest.raises(OutsideFailure, match="was made with 5"):
         await desk.correlate.open(FACTS, Commit(0, encode_point(point, 5)), None)
 

@@ -12,7 +12,7 @@ from rules.watermark import NEVER_US, FeedClock
 from streams.epoch import partitions_of
 from streams.failures import OutsideFailure
 from streams.ingest import Ingest
-from streams.states import NOTE_EVERY, FactsState, FeedState, Notes
+from streams.states import NOTE_EVERY, FactsState, FeedState, Notes, stages_of
 from streams.wire.commits import Point
 from streams.wire.facts import RowError, encode_fact, encode_mark
 from streams.wire.pseudonyms import Pseudonyms
@@ -22,6 +22,7 @@ from tests.streams.worker_parts import (
     TEN_O_CLOCK,
     MemoryRow,
     call,
+    epoch_for_tests,
     rows_of,
     rules_for_tests,
     settings_for_tests,
@@ -30,6 +31,7 @@ from tests.streams.worker_parts import (
 
 TIMING = settings_for_tests().timing
 RULES = rules_for_tests()
+STAGES = stages_of(epoch_for_tests(1), RULES)
 ROSTER = {"calls": 1, "transactions": 1}
 START = Point(0, dict.fromkeys(partitions_of(ROSTER), NEVER_US))
 INGEST = Ingest(RULES, TIMING, Pseudonyms(SECRET.encode(), frozenset()))
@@ -50,7 +52,7 @@ def log_of(*pieces: bytes | Mark) -> list[MemoryRow]:
 
 def state_at(point: Point = START) -> FactsState:
     """Return a state that begins at a point."""
-    return FactsState(RULES, TIMING, point)
+    return FactsState(STAGES[0], TIMING, point)
 
 
 PIECES = st.lists(
@@ -94,8 +96,8 @@ def test_a_rebuilt_state_says_what_the_one_that_was_lost_would_have_said(
     rebuilt = state_at(point)
     rebuilt.observe(rows[point.offset : committed])
     assert rebuilt.watermarks == lost.watermarks
-    ahead = [encode_alert(alert) for alert in lost.observe(rows[committed:])]
-    assert [encode_alert(alert) for alert in rebuilt.observe(rows[committed:])] == ahead
+    ahead = [encode_alert(alert) for alert in lost.observe(rows[committed:]).alerts]
+    assert [encode_alert(alert) for alert in rebuilt.observe(rows[committed:]).alerts] == ahead
 
 
 def test_a_rebuild_begins_at_the_latest_note_before_all_that_is_remembered() -> None:
@@ -150,18 +152,27 @@ def test_a_note_at_the_very_row_will_do_and_one_behind_it_will_not() -> None:
 
 def test_a_mark_goes_out_once_a_second_and_the_last_one_too() -> None:
     state = FeedState(FeedClock(0))
-    assert state.mark_due(0.0) is None
+    told = state.told
+    assert told.mark_due(0.0) is None
     state.clock.observe(5)
     # Its facts are not in the log yet, so nothing may be said of what comes after them.
-    assert state.mark_due(0.0) is None
+    assert told.mark_due(0.0) is None
     state.acknowledge()
-    assert state.mark_due(0.0) == 5
+    assert told.mark_due(0.0) == 5
+    told.marked(5)
     state.clock.observe(6)
     state.acknowledge()
-    assert state.mark_due(0.9) is None
-    assert state.mark_due(1.0) == 6
-    assert state.mark_due(2.0) is None
+    assert told.mark_due(0.9) is None
+    assert told.mark_due(1.0) == 6
+    told.marked(6)
+    assert told.mark_due(2.0) is None
+
+
+def test_a_mark_that_was_not_acknowledged_is_due_again() -> None:
+    told = FeedState(FeedClock(0, 7)).told
+    assert told.mark_due(0.0) == 7
+    assert told.mark_due(1.0) == 7
 
 
 def test_a_committed_watermark_is_due_at_once() -> None:
-    assert FeedState(FeedClock(0, 7)).mark_due(0.0) == 7
+    assert FeedState(FeedClock(0, 7)).told.mark_due(0.0) == 7

@@ -148,7 +148,7 @@ def both(
         return columns, rows
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(1, 90),

@@ -67,6 +67,6 @@ def test_partitions_are_in_ascending_order() -> None:
 
 def test_a_facts_log_with_another_number_of_partitions_is_refused() -> None:
     epoch = epoch_for_tests(facts_partitions=4)
-    epoch.check_spread(4)
+    epoch.first.check_spread(4)
     with pytest.raises(OutsideFailure, match=r'"facts.0123abcd" has 4 partitions, .* with 3'):
-        epoch.check_spread(3)
+        epoch.first.check_spread(3)

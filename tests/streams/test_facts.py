@@ -73,13 +73,13 @@ def test_a_row_is_an_array_that_begins_with_its_kind() -> None:
     key, value = encode_fact(Fact("person:3f", event))
     assert key == b"person:3f"
     assert json.loads(value) == [
-        *("fact", "//bank.example", "transfer", "p-1", "r-1", 2, 5, False),
+        *("fact", "//bank.example", "transfer", "p-1", "r-1", 2, 5, False, False),
         {"amount": "20", "currency": "CNY", "initiated_at": 4, "person": "3f"},
     ]
     assert encode_mark(Mark("calls", 1, 7), {"calls": 2}) == b'["mark","calls",1,7,{"calls":2}]'
 
 
-GOOD = ["fact", "s", "transfer", "p", "r", 0, 5, False, {"person": "3f", "initiated_at": 4}]
+GOOD = ["fact", "s", "transfer", "p", "r", 0, 5, False, False, {"person": "3f", "initiated_at": 4}]
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ GOOD = ["fact", "s", "transfer", "p", "r", 0, 5, False, {"person": "3f", "initia
         (b"person:3f", [*GOOD, "more"]),
         (b"person:3f", [*GOOD[:5], "0", *GOOD[6:]]),
         (b"person:3f", [*GOOD[:2], "unheard_of", *GOOD[3:]]),
-        (b"person:3f", [*GOOD[:8], {"person": "3f"}]),
-        (b"person:3f", [*GOOD[:8], {"person": "3f", "initiated_at": 4.5}]),
-        (b"person:3f", [*GOOD[:8], {"person": "3f", "initiated_at": "noon"}]),
+        (b"person:3f", [*GOOD[:9], {"person": "3f"}]),
+        (b"person:3f", [*GOOD[:9], {"person": "3f", "initiated_at": 4.5}]),
+        (b"person:3f", [*GOOD[:9], {"person": "3f", "initiated_at": "noon"}]),
         (b"person:4f", GOOD),
         (b"payee:3f", GOOD),
         (b"shoe:3f", GOOD),

@@ -19,7 +19,7 @@ def test_an_epoch_s_names_carry_its_digest() -> None:
     epoch = make_epoch(settings, rules_for_tests(), {"calls": 2}, 3)
     assert epoch.facts_topic == f"facts.{epoch.digest}"
     assert epoch.group == f"workers.{epoch.digest}"
-    assert epoch.partitions == (("calls", 0), ("calls", 1))
+    assert epoch.first.feed_partitions == (("calls", 0), ("calls", 1))
 
 
 def test_facts_stay_twice_as_long_as_they_are_needed_and_a_week_at_least() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka import OffsetAndMetadata, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import IllegalStateError
 
 from rules.language import load_rules
 from rules.moment import format_moment, parse_moment
@@ -51,9 +52,58 @@ message: "{pay.amount} {pay.currency} to a new payee"
 """
 
 
+# It names an outside event that no rule of the first stage does.
+CAMPAIGNS = {
+    "many_victims.yaml": """
+id: many_victims
+version: 1.0.0
+title: Alerts about several people and one account
+status: test
+typology: mule_account
+stage: campaign
+by: payee
+steps:
+  - as: hits
+    each: alert
+    where: [stage == "exfiltration"]
+    within: 72h
+    having: [count(hits.person) >= 2]
+anchor: hits
+severity: critical
+action: block
+message: "{count(hits.person)} people are about to pay one account"
+""",
+    "alert_then_block.yaml": """
+id: alert_then_block
+version: 1.0.0
+title: An alert, and the caller cuts the victim off
+status: test
+typology: cut_off
+stage: cut_off
+by: person
+steps:
+  - as: hit
+    event: alert
+  - as: cut
+    event: contact_blocked
+    after: hit
+    within: 2h
+severity: high
+action: hold
+message: "cut off after an alert"
+""",
+}
+
+
 def rules_for_tests() -> RuleSet:
     """Return the one rule above."""
     return load_rules({"video_call_then_new_payee.yaml": RULE}, settings_for_tests().timing)
+
+
+def rules_with_campaigns() -> RuleSet:
+    """Return all rules above, of both stages."""
+    files = {"video_call_then_new_payee.yaml": RULE, **CAMPAIGNS}
+    return load_rules(files, settings_for_tests().timing)
 
 
 def settings_for_tests(**more: str) -> Settings:
@@ -61,10 +111,16 @@ def settings_for_tests(**more: str) -> Settings:
     return load_settings({"RINGFENCE_PSEUDONYM_KEY": SECRET, **more})
 
 
-def epoch_for_tests(facts_partitions: int = 2) -> Epoch:
+def epoch_for_tests(facts_partitions: int = 2, *, campaigns: bool = False) -> Epoch:
     """Return an epoch over one partition of each outside topic."""
-    roster = {"calls": 1, "transactions": 1}
-    return Epoch("0123abcd", roster, "facts.0123abcd", facts_partitions, "ringfence.0123abcd")
+    return Epoch(
+        "0123abcd",
+        {"calls": 1, "transactions": 1},
+        "facts.0123abcd",
+        facts_partitions,
+        "ringfence.0123abcd",
+        "facts2.0123abcd" if campaigns else None,
+    )
 
 
 def record(kind: str, number: int, at_us: int, **data: object) -> bytes:
@@ -81,14 +137,16 @@ def record(kind: str, number: int, at_us: int, **data: object) -> bytes:
     ).encode()
 
 
-def call(number: int, at_us: int, relationship: str = "stranger") -> bytes:
+def call(
+    number: int, at_us: int, relationship: str = "stranger", person: str | None = None
+) -> bytes:
     """Return the record of a video call of ten minutes."""
     return record(
         "call_invitation",
         number,
         at_us,
         call_id=f"c-{number}",
-        person=f"cust-{number}",
+        person=person or f"cust-{number}",
         caller="desk@calls.example",
         direction="incoming",
         service="facetime",
@@ -100,26 +158,44 @@ def call(number: int, at_us: int, relationship: str = "stranger") -> bytes:
     )
 
 
-def transfer(number: int, at_us: int, status: str = "attempted", sequence: int = 0) -> bytes:
-    """Return the record of a transfer to a payee never paid before."""
+def blocked(number: int, at_us: int, person: str | None = None) -> bytes:
+    """Return the record of a caller who cuts a person off."""
+    return record(
+        "contact_blocked", number, at_us, person=person or f"cust-{number}", by="counterparty"
+    )
+
+
+def transfer(
+    number: int,
+    at_us: int,
+    status: str = "attempted",
+    sequence: int = 0,
+    *,
+    payee: str | None = None,
+    person: str | None = None,
+    told_at_us: int | None = None,
+) -> bytes:
+    """Return the record of a transfer to a payee never paid before, told at once or later."""
     plain = json.loads(
         record(
             "transfer",
             number,
             at_us,
             transfer_id=f"p-{number}",
-            person=f"cust-{number}",
+            person=person or f"cust-{number}",
             initiated_at=format_moment(at_us),
             amount="20000",
             currency="CNY",
-            payee_account=f"acc-{number}",
+            payee_account=payee or f"acc-{number}",
             direction="out",
             payee_kind="personal",
             payee_times_paid=0,
             status=status,
         )
     )
-    return json.dumps({**plain, "id": f"{plain['id']}.{sequence}", "sequence": sequence}).encode()
+    time = plain["time"] if told_at_us is None else format_moment(told_at_us)
+    name = f"{plain['id']}.{sequence}"
+    return json.dumps({**plain, "id": name, "sequence": sequence, "time": time}).encode()
 
 
 def heartbeat(watermark_us: int) -> bytes:
@@ -171,6 +247,11 @@ class MemoryBus:
         """Return the first offset, or the next one, as `Offsets` do."""
         return 0 if start == "earliest" else len(self.logs[partition])
 
+    async def begin_of(self, partition: Partition) -> int:
+        """Return the first offset, as a `FactsLog` does."""
+        log = self.logs[partition]
+        return log[0].offset if log else 0
+
     async def rows(
         self, partition: Partition, start: int, end: int
     ) -> AsyncIterator[Sequence[Row]]:
@@ -205,6 +286,9 @@ class MemoryMember:
     failure: Exception | None = None
     commit_failure: Exception | None = None
     stray: dict[TopicPartition, Sequence[MemoryRow]] = field(default_factory=dict)
+    behind: bool = False
+    unassigned: bool = False
+    polled_ms: dict[TopicPartition, int] = field(default_factory=dict)
     stopped: bool = False
     changed: str | None = None
 
@@ -255,6 +339,21 @@ class MemoryMember:
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Go on from there."""
         self.positions[place] = offset
+
+    async def position(self, place: TopicPartition) -> int:
+        """Return the offset of the row to come next."""
+        if self.unassigned:
+            raise IllegalStateError("not assigned")
+        return self.positions[place]
+
+    def highwater(self, place: TopicPartition) -> int | None:
+        """Return where the partition ends."""
+        log = self.bus.logs[place.topic, place.partition]
+        return (log[-1].offset + 1 if log else 0) + self.behind
+
+    def last_poll_timestamp(self, place: TopicPartition) -> int | None:
+        """Return the test's clock, for every read looks at everything."""
+        return self.polled_ms.get(place)
 
     async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Keep the commits."""

@@ -1,0 +1,356 @@
+"""Workers on a real Kafka that are killed, stopped and restarted, and what must hold afterwards.
+
+The broker suite runs these in short, `python -m benchmarks reliability` at length.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streams.brokers import JavaBroker, answers
+from tests.broker.worker_site import Site, command, final_raised
+
+REAL = "from streams.cli import main; main()"
+
+# Takes the committed offset at its word and knows nothing of the rows before it.
+WITHOUT_REBUILD = """
+from streams.agents.correlate import CorrelateStation
+from streams.cli import main
+
+async def forget(self, state, partition, offset):
+    state.next_offset = offset
+
+CorrelateStation.rebuild = forget
+main()
+"""
+# Acknowledges rows, and only then begins to send what follows from them.
+ACKNOWLEDGES_FIRST = """
+import asyncio
+from streams.agents.correlate import CorrelateStation
+from streams.cli import main
+from streams.wire.commits import encode_point
+
+async def take(self, batch):
+    alerts, facts = batch.state.observe(batch.rows)
+    batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
+    await asyncio.sleep(1)
+    await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+    batch.state.acknowledge()
+    await self._mark(batch.partition, batch.state)
+
+CorrelateStation.take = take
+main()
+"""
+# Commits what has been delivered, a batch ahead of what has been done.
+COMMITS_EARLY = """
+import asyncio
+from streams.agents.ingest import IngestStation
+from streams.cli import main
+from streams.wire.commits import encode_watermark
+
+real = IngestStation.take
+
+async def take(self, batch):
+    batch.ack(encode_watermark(batch.state.clock.watermark_us))
+    await asyncio.sleep(1)
+    await real(self, batch)
+
+IngestStation.take = take
+main()
+"""
+
+
+class Fleet:
+    """Workers of one site under a supervisor that starts one anew for each that is gone."""
+
+    def __init__(self, site: Site, journal: Path, size: int, code: str = REAL) -> None:
+        self.site = site
+        self.size = size
+        self.code = code
+        self.exits: Counter[int] = Counter()
+        self._journal = journal.open("ab")
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.stopped: set[int] = set()
+
+    def __enter__(self) -> Self:
+        self.supervise()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self._journal.close()
+
+    def supervise(self) -> None:
+        """Replace the workers that have ended."""
+        for worker in list(self.workers):
+            code = worker.poll()
+            if code is not None:
+                self.exits[code] += 1
+                self.workers.remove(worker)
+        while len(self.workers) < self.size:
+            self.workers.append(
+                subprocess.Popen(
+                    command("worker", code=self.code),
+                    env=self.site.environ,
+                    stderr=self._journal,
+                )
+            )
+
+    def kill(self, chance: random.Random) -> None:
+        """Kill a worker as a power cut would."""
+        worker = chance.choice(self.workers)
+        worker.kill()
+        worker.wait()
+        self.supervise()
+
+    async def freeze(self, chance: random.Random, seconds: float) -> None:
+        """Stop a worker, and let it go on as a zombie."""
+        worker = chance.choice(self.workers)
+        os.kill(worker.pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        os.kill(worker.pid, signal.SIGCONT)
+
+    async def end(self, at: int, patience_s: float) -> float:
+        """End a worker in order; return the seconds that it took."""
+        worker = self.workers.pop(at)
+        began_s = time.monotonic()
+        worker.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(worker.wait, patience_s)
+        self.exits[code] += 1
+        took_s = time.monotonic() - began_s
+        self.supervise()
+        return took_s
+
+    async def until_caught_up(self) -> None:
+        """Wait until all is done, and keep workers running meanwhile."""
+        task = asyncio.create_task(self.site.until_caught_up())
+        while not task.done():
+            self.supervise()
+            await asyncio.wait([task], timeout=0.5)
+        await task
+
+
+@dataclass
+class Verdict:
+    """What a storm has come to: how many events and faults, and what was wrong."""
+
+    events: int = 0
+    faults: int = 0
+    alerts: int = 0
+    missing: int = 0
+    false: int = 0
+    repeats: int = 0
+    letters_missing: int = 0
+    letters_false: int = 0
+    raw: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is missing and nothing is there that should not be."""
+        wrong = (self.missing, self.false, self.letters_missing, self.letters_false, self.raw)
+        return not any(wrong)
+
+
+async def judged(site: Site, journal: Path, verdict: Verdict) -> Verdict:
+    """Compare what workers have written with what the records and the facts logs imply."""
+    records = await site.alert_records()
+    implied = await site.implied_by_facts()
+    verdict.alerts = len(set(records))
+    verdict.repeats = len(records) - len(set(records))
+    verdict.false = len(set(records) - implied)
+    verdict.missing = len(implied - set(records))
+    expected, found = site.implied_by_records(), final_raised(records)
+    verdict.missing += len([key for key in expected if expected[key] != found.get(key)])
+    verdict.false += len(found.keys() - expected.keys())
+    letters = await _letters(site)
+    refused = _refused(site)
+    verdict.letters_missing = len(refused - letters)
+    verdict.letters_false = len(letters - refused)
+    verdict.raw = await _raw(site, journal)
+    verdict.events = len(site.sent)
+    return verdict
+
+
+MALFORMED: Sequence[bytes] = (
+    b"{not json",
+    b'"text"',
+    b'{"specversion": "1.0", "id": "r", "source": "//s.example"}',
+    b'{"specversion": "1.0", "id": "r", "source": "//s.example", "type": "ringfence.tea.v1"}',
+    b"\xff\xfe",
+)
+
+
+def _refused(site: Site) -> set[tuple[str, int, int]]:
+    offsets: Counter[tuple[str, int]] = Counter()
+    refused = set()
+    for topic, partition, value in site.sent:
+        if value in MALFORMED:
+            refused.add((topic, partition, offsets[topic, partition]))
+        offsets[topic, partition] += 1
+    return refused
+
+
+async def _letters(site: Site) -> set[tuple[str, int, int]]:
+    letters = await site.bus.read_json(site.settings.dead_letters_topic)
+    assert all(letter["reason"] != "internal" for letter in letters)
+    return {(x["feed"], x["partition"], x["offset"]) for x in letters}
+
+
+async def _raw(site: Site, journal: Path) -> int:
+    """Return how many rows and log lines show something that only senders may know."""
+    settings = site.settings
+    logs = [log.name for log in (await site.epoch()).facts_logs]
+    found = 0
+    for topic in (*logs, settings.alerts_topic, settings.dead_letters_topic):
+        for row in await site.bus.read(topic):
+            text = (row.key or b"") + (row.value or b"")
+            found += b"cust-" in text or b"account-" in text or b"desk@" in text
+    for line in (await asyncio.to_thread(journal.read_bytes)).splitlines():
+        found += b"cust-" in line or b"account-" in line or b"desk@" in line
+    return found
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How big a storm is, and what goes wrong in it, once per chunk of the events.
+
+    `rolls` ends one worker in order per chunk; `sizes` is how many workers there are, by chunk.
+    """
+
+    people: int
+    chunks: int
+    workers: int = 2
+    kills: int = 0
+    freezes: int = 0
+    rolls: bool = False
+    sizes: Sequence[int] = ()
+    malformed: bool = False
+    code: str = REAL
+    seed: int = 1
+
+
+async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
+    """Send records chunk by chunk while workers die, wait for quiet, and judge."""
+    chance = random.Random(weather.seed)  # noqa: S311 - a storm is to be had again
+    verdict = Verdict()
+    began_s = time.monotonic()
+    faults = ["kill"] * weather.kills + ["freeze"] * weather.freezes
+    chance.shuffle(faults)
+    step = weather.people // weather.chunks
+    with Fleet(site, journal, weather.workers, weather.code) as fleet:
+        await asyncio.sleep(5)
+        for chunk in range(weather.chunks):
+            numbers = range(chunk * step, (chunk + 1) * step)
+            sending = asyncio.create_task(_send(site, numbers, malformed=weather.malformed))
+            for fault in faults[chunk :: weather.chunks]:
+                # While work is pending: a fault in quiet times proves nothing.
+                await asyncio.sleep(chance.random() * 1.5)
+                if fault == "kill":
+                    fleet.kill(chance)
+                else:
+                    await fleet.freeze(chance, 3 * site.settings.session_timeout.total_seconds())
+                verdict.faults += 1
+            if weather.rolls:
+                await asyncio.sleep(chance.random())
+                took_s = await fleet.end(0, 60)
+                verdict.notes.append(f"exit after {took_s:.1f} s")
+                verdict.faults += 1
+            if weather.sizes:
+                fleet.size = weather.sizes[chunk % len(weather.sizes)]
+                while len(fleet.workers) > fleet.size:
+                    await fleet.end(0, 60)
+                verdict.faults += 1
+            await sending
+            # A worker takes seconds to start: without some the next fault would meet none at work.
+            await asyncio.sleep(3 + chance.random() * 2)
+            fleet.supervise()
+        await site.send_end()
+        await fleet.until_caught_up()
+    verdict.seconds = time.monotonic() - began_s
+    return await judged(site, journal, verdict)
+
+
+async def _send(site: Site, numbers: range, *, malformed: bool) -> None:
+    await site.send_calls(numbers)
+    await site.send_transfers(numbers)
+    await site.send_blocks(numbers)
+    if malformed:
+        for topic in site.settings.outside_topics:
+            kinds = [MALFORMED[n % len(MALFORMED)] for n in numbers]
+            await site.send(topic, kinds)
+
+
+class RestartableBroker(JavaBroker):
+    """A broker that can be killed, and started again over the same data."""
+
+    def start(self, folder: Path) -> str:
+        """Start it for the first time; return its address."""
+        self._ports = self.ports()
+        self._command = self.command(folder, *self._ports)
+        self.again()
+        return self.address
+
+    @staticmethod
+    def ports() -> tuple[int, int]:
+        """Return two free ports."""
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            second.bind(("127.0.0.1", 0))
+            return first.getsockname()[1], second.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"127.0.0.1:{self._ports[0]}"
+
+    def again(self) -> None:
+        """Start it, and wait until it answers."""
+        self.process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        give_up_s = time.monotonic() + self.patience_s
+        while not answers(self.address):
+            assert time.monotonic() < give_up_s, "the broker does not answer"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def restartable(folder: Path) -> Iterator[RestartableBroker]:
+    """Give a broker of one's own, with its data in a folder."""
+    broker = RestartableBroker()
+    broker.start(folder)
+    try:
+        yield broker
+    finally:
+        broker.kill()
+
+
+def told(verdict: Verdict) -> str:
+    """Return a verdict in one line, for the message of a test that fails."""
+    return json.dumps(verdict.__dict__)

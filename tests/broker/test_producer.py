@@ -1,0 +1,67 @@
+"""The producer on a real Kafka: batches of ours arrive whole, in order, and where Kafka would."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from streams.failures import OutsideFailure
+from streams.producer import Message, Producer
+from tests.broker.bus import Bus
+
+pytestmark = pytest.mark.broker
+
+
+@asynccontextmanager
+async def producing(address: str) -> AsyncIterator[Producer]:
+    """Run a producer."""
+    producer = Producer([address])
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def test_more_than_a_batch_holds_arrives_in_order(
+    bus: Bus, names: Callable[[str], str]
+) -> None:
+    topic = names("many")
+    await bus.create(topic, partitions=2)
+    # Of one call, partition by partition: together some three batches for each.
+    messages = [Message(topic, b"%d" % n, b"%06d" % n + b"x" * 200, n % 2) for n in range(6_000)]
+    async with producing(bus.address) as producer:
+        await producer.send_all(messages)
+        await producer.send_all([])
+    read = await bus.read(topic)
+    for partition in (0, 1):
+        values = [r.value for r in read if r.partition == partition]
+        assert values == [m.value for m in messages if m.partition == partition]
+
+
+async def test_a_key_without_a_partition_goes_where_kafka_would_put_it(
+    bus: Bus, names: Callable[[str], str]
+) -> None:
+    ours, kafkas = names("ours"), names("kafkas")
+    for topic in (ours, kafkas):
+        await bus.create(topic, partitions=3)
+    keys = [b"alert-%d" % n for n in range(50)]
+    async with producing(bus.address) as producer:
+        await producer.send_all([Message(ours, key, b"v") for key in keys])
+    async with AIOKafkaProducer(bootstrap_servers=bus.address) as producer:
+        await asyncio.gather(*[await producer.send(kafkas, b"v", key) for key in keys])
+    placed = {t: {r.key: r.partition for r in await bus.read(t)} for t in (ours, kafkas)}
+    assert placed[ours] == placed[kafkas]
+
+
+async def test_a_record_that_is_refused_is_named_by_its_topic_and_without_its_text(
+    bus: Bus, names: Callable[[str], str]
+) -> None:
+    topic = names("small")
+    await bus.create(topic, settings={"max.message.bytes": "300"})
+    async with producing(bus.address) as producer:
+        with pytest.raises(OutsideFailure) as caught:
+            await producer.send_all([Message(topic, b"cust-7", b"v" * 5_000, 0)])
+    assert str(caught.value) == f"a record for {topic} was not taken: MessageSizeTooLargeError"

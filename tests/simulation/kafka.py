@@ -1,0 +1,366 @@
+"""A Kafka in memory with a group, as far as the worker can tell, and with all that goes wrong.
+
+Each effect on it is a step, after which the process that had it may be killed.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+from random import Random
+
+from aiokafka import OffsetAndMetadata, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from rules.watermark import Partition
+from streams.lanes import Commit, Row
+from streams.producer import Message
+from tests.simulation.virtual_loop import Process, VirtualLoop
+from tests.streams.worker_parts import MemoryRow
+
+SESSION_S = 3.0
+_PRONE_TO_STRAY = 0.06
+
+
+@dataclass(eq=False)
+class Kafka:
+    """Topics, commits, and one group."""
+
+    loop: VirtualLoop
+    random: Random
+    sizes: Mapping[str, int]
+    logs: dict[Partition, list[MemoryRow]] = field(default_factory=lambda: defaultdict(list))
+    commits: dict[Partition, Commit] = field(default_factory=dict)
+    strays: int = 0
+    crash_at: dict[int, bool] = field(default_factory=dict)
+    steps: int = 0
+    wall_us: int = 0
+
+    def __post_init__(self) -> None:
+        """Set up a group without members."""
+        self.group = Group(self)
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """Every partition that workers read."""
+        return [(t, n) for t, size in self.sizes.items() for n in range(size)]
+
+    def append(self, partition: Partition, key: bytes | None, value: bytes | None) -> None:
+        """Append a record."""
+        log = self.logs[partition]
+        log.append(MemoryRow(len(log), key, value))
+
+    def now_us(self) -> int:
+        """Return the clock on the wall."""
+        return self.wall_us + round(self.loop.time() * 1_000_000)
+
+    async def latency(self) -> None:
+        """Take as long as a broker does."""
+        await asyncio.sleep(self.random.random() * 0.05)
+
+    async def step(self, process: Process) -> None:
+        """Note that something has had an effect; the process may not live to see it."""
+        self.steps += 1
+        if self.crash_at.pop(self.steps, False):
+            self.kill(process)
+        if process.dead:
+            await self.loop.create_future()
+
+    def kill(self, process: Process) -> None:
+        """Kill a process; the group notices after a session."""
+        process.dead = True
+        self.loop.call_later(SESSION_S, self.group.rebalance, context=Context())
+
+    def stop(self, process: Process, seconds: float) -> None:
+        """Stop a process for a while, as SIGSTOP does."""
+        process.stopped = True
+        self.loop.call_later(SESSION_S, self.group.rebalance, context=Context())
+        self.loop.call_later(seconds, self._go_on, process, context=Context())
+
+    def _go_on(self, process: Process) -> None:
+        self.loop.go_on(process)
+        for member in sorted(self.group.everybody, key=lambda member: member.process.name):
+            if member.process is process and member not in self.group.members:
+                # Until it notices, it is a zombie that reads and writes.
+                self.loop.call_later(
+                    self.random.random() * 2, member.rejoin, context=member.context
+                )
+
+    def ports(self, process: Process) -> "Ports":
+        """Return what a process sees of this Kafka beside the group."""
+        return Ports(self, process)
+
+    def lag(self) -> int:
+        """Return how many rows are not committed."""
+        commits = self.commits
+        return sum(
+            len(self.logs[p]) - (commits[p].offset if p in commits else 0) for p in self.partitions
+        )
+
+
+@dataclass(eq=False)
+class Ports:
+    """A process's producer, its reader without a group, and its questions about commits."""
+
+    kafka: Kafka
+    process: Process
+
+    async def send_all(self, messages: Sequence[Message]) -> None:
+        """Append the messages, partition by partition in any order, in batches of any size."""
+        kafka = self.kafka
+        groups: defaultdict[Partition, list[Message]] = defaultdict(list)
+        for message in messages:
+            number = message.partition
+            if number is None:
+                number = sum(message.key or b"") % kafka.sizes.get(message.topic, 1)
+            groups[message.topic, number].append(message)
+        places = list(groups)
+        kafka.random.shuffle(places)
+        for place in places:
+            await kafka.latency()
+            group = groups[place]
+            cut = kafka.random.randint(0, len(group))
+            for part in (group[:cut], group[cut:]):
+                for message in part:
+                    kafka.append(place, message.key, message.value)
+                if part:
+                    await kafka.step(self.process)
+
+    async def start_of(self, partition: Partition, start: str | int) -> int:
+        """Return the first offset."""
+        del partition, start
+        return 0
+
+    async def begin_of(self, partition: Partition) -> int:
+        """Return the first offset."""
+        del partition
+        return 0
+
+    async def rows(
+        self, partition: Partition, start: int, end: int
+    ) -> AsyncIterator[Sequence[Row]]:
+        """Yield rows, a few at a time."""
+        while start < end:
+            await self.kafka.latency()
+            rows = self.kafka.logs[partition][start : min(start + 20, end)]
+            start = rows[-1].offset + 1
+            yield rows
+
+    async def committed(self, partition: Partition) -> Commit | None:
+        """Return the group's commit."""
+        await self.kafka.latency()
+        return self.kafka.commits.get(partition)
+
+    async def topics_changed(self, sizes: Mapping[str, int]) -> str | None:
+        """Return None: nobody touches the topics."""
+        del sizes
+        return None
+
+
+@dataclass(eq=False)
+class Member:
+    """A process's member of the group."""
+
+    kafka: Kafka
+    process: Process
+    context: Context
+    assigned: set[TopicPartition] = field(default_factory=set)
+    paused: set[TopicPartition] = field(default_factory=set)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+    polled_ms: dict[TopicPartition, int] = field(default_factory=dict)
+    ends: dict[TopicPartition, int] = field(default_factory=dict)
+    listener: ConsumerRebalanceListener | None = None
+    generation: int = -1
+    has_left: bool = False
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Leave."""
+        self.has_left = True
+        self.kafka.group.members.pop(self, None)
+        self.kafka.group.rebalance()
+
+    def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None:
+        """Join."""
+        del topics
+        self.listener = listener
+        self.join()
+
+    def join(self) -> None:
+        """Ask for a rebalance in which to get something."""
+        if not (self.has_left or self.process.dead):
+            self.kafka.group.everybody.add(self)
+            self.kafka.group.members.setdefault(self, -1)
+            self.kafka.group.rebalance()
+
+    def rejoin(self) -> None:
+        """Notice that the group has gone on without this member."""
+        if not (self.has_left or self in self.kafka.group.members):
+            self.kafka.loop.create_task(self._rejoin(), context=self.context)
+
+    async def _rejoin(self) -> None:
+        await self.revoke()
+        self.join()
+
+    async def revoke(self) -> None:
+        """Tell the listener that all is taken; fetching goes on until something is given."""
+        assert self.listener is not None
+        if not self.has_left:
+            await self.listener.on_partitions_revoked(sorted(self.assigned))
+
+    async def assign(self, partitions: Iterable[Partition], generation: int) -> None:
+        """Take what the group gives."""
+        assert self.listener is not None
+        if self.has_left:
+            return
+        self.generation = generation
+        self.assigned = {TopicPartition(*p) for p in partitions}
+        self.paused, self.polled_ms, self.ends = set(), {}, {}
+        commits = self.kafka.commits
+        self.positions = {
+            p: commits[p.topic, p.partition].offset if (p.topic, p.partition) in commits else 0
+            for p in self.assigned
+        }
+        await self.listener.on_partitions_assigned(sorted(self.assigned))
+
+    async def getmany(self, *, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Row]]:
+        """Return the next rows of some partitions; now and then others than asked for."""
+        random = self.kafka.random
+        await asyncio.sleep(random.random() * 0.1)
+        fetched: dict[TopicPartition, Sequence[Row]] = {}
+        for place in sorted(self.assigned - self.paused):
+            log = self.kafka.logs[place.topic, place.partition]
+            position = self.positions[place]
+            self.polled_ms[place] = self.kafka.now_us() // 1_000
+            self.ends[place] = len(log)
+            if self.kafka.strays and random.random() < _PRONE_TO_STRAY:
+                self.kafka.strays -= 1
+                # A gap ahead is no sign on outside topics, which may have been compacted.
+                ahead = len(log) if place.topic.startswith("facts") else position
+                at = random.randrange(ahead + 1)
+                rows = log[at : at + random.randint(1, 3)]
+                if rows:
+                    fetched[place] = rows
+                continue
+            rows = log[position : position + random.randint(1, 6)]
+            if rows:
+                self.positions[place] = rows[-1].offset + 1
+                fetched[place] = rows
+        if not fetched:
+            await asyncio.sleep(timeout_ms / 1000)
+        return fetched
+
+    def pause(self, *places: TopicPartition) -> None:
+        """Bring no more of these."""
+        self._demand(places)
+        self.paused |= set(places)
+
+    def resume(self, *places: TopicPartition) -> None:
+        """Bring them again."""
+        self._demand(places)
+        self.paused -= set(places)
+
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        """Go on from there."""
+        self._demand([place])
+        self.positions[place] = offset
+
+    def _demand(self, places: Iterable[TopicPartition]) -> None:
+        if not set(places) <= self.assigned:
+            raise IllegalStateError("not assigned")
+
+    async def position(self, place: TopicPartition) -> int:
+        """Return the offset of the row to come next."""
+        self._demand([place])
+        return self.positions[place]
+
+    def highwater(self, place: TopicPartition) -> int | None:
+        """Return where the partition ended when it was last fetched."""
+        return self.ends.get(place)
+
+    def last_poll_timestamp(self, place: TopicPartition) -> int | None:
+        """Return when it was last fetched."""
+        return self.polled_ms.get(place)
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit, if the group still knows this member by its generation."""
+        await self.kafka.latency()
+        self._demand(offsets)
+        if self.kafka.group.members.get(self, -1) != self.generation or self.generation < 0:
+            raise CommitFailedError
+        for place, commit in offsets.items():
+            self.kafka.commits[place.topic, place.partition] = Commit(
+                commit.offset, commit.metadata
+            )
+        await self.kafka.step(self.process)
+        await self.kafka.latency()
+
+
+class Group:
+    """The coordinator: eager rebalances, one at a time."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self.everybody: set[Member] = set()
+        self.members: dict[Member, int] = {}
+        self.generation = 0
+        self._wanted = False
+        self._at_work = False
+
+    def rebalance(self) -> None:
+        """Have a rebalance as soon as there is none."""
+        self._wanted = True
+        if not self._at_work:
+            self._at_work = True
+            self._kafka.loop.create_task(self._work(), context=Context())
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every living member has what the last rebalance has given it."""
+        alive = {m for m in self.everybody if not (m.process.dead or m.has_left)}
+        return not self._at_work and all(
+            self.members.get(member) == self.generation for member in alive
+        )
+
+    async def _work(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            await self._rebalance()
+        self._at_work = False
+
+    async def _rebalance(self) -> None:
+        loop = self._kafka.loop
+        asked = {
+            member: loop.create_task(member.revoke(), context=member.context)
+            for member in self._in_order()
+            if not member.process.dead
+        }
+        if asked:
+            await asyncio.wait(asked.values(), timeout=2 * SESSION_S)
+        self.generation += 1
+        # Who did not answer in time is out; it may not know that yet.
+        newcomers = {member: -1 for member in self.members if member not in asked}
+        staying = {
+            member: self.generation
+            for member, task in asked.items()
+            if task.done() and member in self.members and not member.process.dead
+        }
+        for member in asked:
+            if member not in staying and not member.process.stopped:
+                loop.call_later(self._kafka.random.random(), member.rejoin, context=member.context)
+        self.members = {**staying, **newcomers}
+        members = [member for member in self._in_order() if member in staying]
+        if not members:
+            return
+        given: dict[Member, list[Partition]] = {member: [] for member in members}
+        for partition in self._kafka.partitions:
+            given[self._kafka.random.choice(members)].append(partition)
+        for member, partitions in given.items():
+            loop.create_task(member.assign(partitions, self.generation), context=member.context)
+
+    def _in_order(self) -> list[Member]:
+        return sorted(self.members, key=lambda member: member.process.name)
