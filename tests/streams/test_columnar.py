@@ -16,6 +16,7 @@ from benchmarks.workload import Size
 from rules.alert import encode_alert
 from rules.rule import RuleSet
 from rules.timing import Timing
+from streams import columnar
 from streams.columnar import ColumnarReplay
 from streams.ingest import Ingest
 from streams.logs import open_log
@@ -124,7 +125,8 @@ def given_by(path: Path, rules: RuleSet, *, by_columns: bool) -> dict[str, Any]:
 def drawn(seed: int, count: int) -> list[dict[str, Any]]:
     """Return records of all sorts, as columns can hold them."""
     pen = Pen(random.Random(seed))  # noqa: S311 - no secret
-    lines = (pen.line(n * pen.chance.choice([1, 6])) for n in range(count))
+    spacing = pen.chance.choice([1, 6, 40])
+    lines = (pen.line(n * spacing) for n in range(count))
     return [record for line in lines if (record := as_record(line)) is not None]
 
 
@@ -141,8 +143,9 @@ def both(
     records: Sequence[dict[str, Any]], rules: RuleSet, types: dict[str, str]
 ) -> tuple[Any, Any]:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        # So small that a log of a test has many blocks.
+        # So small that a log of a test has many blocks, and nothing is read but what must be.
         patch.setattr(course, "ROWS", 3)
+        patch.setattr(columnar, "_SAMPLE", 0)
         path = write_parquet(Path(folder) / "log.parquet", records, types)
         columns, rows = (given_by(path, rules, by_columns=flag) for flag in (True, False))
         return columns, rows
