@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks import instructions
 
-# Well above the 49,000 that were measured: a check of the order of magnitude that no busy machine can fail.
+# Well above the 49,000 that were measured: an order of magnitude that no busy machine can miss.
 MOST_PER_LINE = 80_000
 
 
