@@ -16,6 +16,12 @@ each of them starts no later than `forward` after the anchor's start, and its re
 by `reach + forward + settle`: every anchor that it could serve starts at most `reach` after it and
 is closed by then.
 
+No rule is asked about an event by itself. Conditions that an event alone decides are judged once
+for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
+together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never
+too few: their ranges are the widest of their rules', and an anchor with an open alert is always
+judged.
+
 Everything that one input record causes is one step, with at most one record per alert.
 
 A rule that reads alerts runs in an engine of its own, whose watermarks are those of the first

@@ -2,8 +2,8 @@ import pytest
 
 from benchmarks import instructions
 
-# Twice what was measured: a check of the order of magnitude that no busy machine can fail.
-MOST_PER_LINE = 120_000
+# Well above the 49,000 that were measured: an order of magnitude that no busy machine can miss.
+MOST_PER_LINE = 80_000
 
 
 @pytest.mark.skipif(not instructions.is_countable(), reason="there is no valgrind to count with")

@@ -272,7 +272,9 @@ steps:
 anchor: hits
 """
     single = "steps:\n  - {as: hit, event: alert, where: [score >= 40]}\n"
-    assert said(rules_of(one=text, other=single), []) == []
+    rule_set = rules_of(one=text, other=single)
+    assert said(rule_set, []) == []
+    assert replayed(rule_set, [paid("p")]) == [], "nor of what alerts do not say"
 
 
 @given(st.randoms(use_true_random=False).map(draw_world))

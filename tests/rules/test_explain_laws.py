@@ -21,7 +21,7 @@ from rules.watermark import END_US, NEVER_US
 from tests.rules import build
 from tests.rules.worlds import World, draw_world, keys_of
 
-LAW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LAW = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 WORLDS = st.randoms(use_true_random=False).map(draw_world)
 
 

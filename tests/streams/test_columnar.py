@@ -187,7 +187,7 @@ def test_what_is_in_no_match_need_not_be_read(
     assert by_columns == by_rows
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),
     count=st.integers(1, 90),
