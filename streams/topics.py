@@ -54,10 +54,10 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
         _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
         epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
-        check_sizes(epoch, sizes)
         check_metadata_fits(roster)
         check_metadata_fits({} if epoch.second is None else epoch.second.roster)
         await _check_commits(admin, epoch)
+        check_sizes(epoch, sizes)
         return epoch
 
 
@@ -248,18 +248,17 @@ def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None
 
 async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
     """Make sure that what the group has committed was made with as many facts partitions."""
-    logs = {log.name: log for log in epoch.facts_logs}
     try:
         commits = await admin.list_consumer_group_offsets(epoch.group)
     except (KafkaError, AttributeError):
         # The group may be new; each lane asks again, and stops the worker if it gets no answer.
         return
-    for place, commit in commits.items():
-        log = logs.get(place.topic)
-        # A commit without metadata is an operator's: see `CorrelateStation.open`.
-        if log is not None and commit.offset >= 0 and commit.metadata:
-            _, spread = decode_point(commit.metadata, log.feed_partitions)
-            log.check_spread(spread)
+    for log in epoch.facts_logs:
+        for place, commit in commits.items():
+            # A commit without metadata is an operator's: see `CorrelateStation.open`.
+            if place.topic == log.name and commit.offset >= 0 and commit.metadata:
+                _, spread = decode_point(commit.metadata, log.feed_partitions)
+                log.check_spread(spread)
 
 
 async def _make(

@@ -141,8 +141,8 @@ class Fleet:
         return took_s
 
     async def until_caught_up(self) -> None:
-        """Wait until all is done, and keep workers running meanwhile."""
-        task = asyncio.create_task(self.site.until_caught_up())
+        """Wait until all is done and silent for ten seconds, and keep workers running."""
+        task = asyncio.create_task(self.site.until_caught_up(10.0))
         while not task.done():
             self.supervise()
             await asyncio.wait([task], timeout=0.5)

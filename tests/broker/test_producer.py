@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from secrets import token_bytes
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -63,5 +64,5 @@ async def test_a_record_that_is_refused_is_named_by_its_topic_and_without_its_te
     await bus.create(topic, settings={"max.message.bytes": "300"})
     async with producing(bus.address) as producer:
         with pytest.raises(OutsideFailure) as caught:
-            await producer.send_all([Message(topic, b"cust-7", b"v" * 5_000, 0)])
+            await producer.send_all([Message(topic, b"cust-7", token_bytes(5_000), 0)])
     assert str(caught.value) == f"a record for {topic} was not taken: MessageSizeTooLargeError"

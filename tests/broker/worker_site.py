@@ -100,24 +100,26 @@ class Site:
         """Return the epoch as the worker finds it."""
         return await find_epoch(self.settings, self.rule_set)
 
-    async def until_caught_up(self) -> None:
-        """Wait until everything is read and all that follows from it is committed."""
-        epoch = await self.epoch()
-        async with asyncio.timeout(PATIENCE_S):
-            # Twice, with a pause in which held-back marks go out.
-            for _ in range(2):
-                while await self._lag(epoch):  # noqa: ASYNC110 - a broker has no event to await
-                    await asyncio.sleep(0.2)
-                await asyncio.sleep(1.5)
+    async def until_caught_up(self, quiet_s: float = 3.0) -> None:
+        """Wait until all that follows from what was sent is committed, and nothing comes any more.
 
-    async def _lag(self, epoch: Epoch) -> int:
+        Marks that were held back come a second later, and on a busy machine later still.
+        """
+        epoch = await self.epoch()
         places = [TopicPartition(*place) for place in partitions_of(epoch.sizes)]
-        async with AIOKafkaConsumer(bootstrap_servers=self.bus.address) as consumer:
-            ends = await consumer.end_offsets(places)
-        commits = await self.bus.committed(epoch.group)
-        return sum(
-            end - commits.get((p.topic, p.partition), (0, ""))[0] for p, end in ends.items()
-        )
+        silent_s, before = 0.0, -1
+        async with (
+            asyncio.timeout(PATIENCE_S + 10 * quiet_s),
+            AIOKafkaConsumer(bootstrap_servers=self.bus.address) as consumer,
+        ):
+            while silent_s < quiet_s:
+                await asyncio.sleep(0.25)
+                ends = await consumer.end_offsets(places)
+                commits = await self.bus.committed(epoch.group)
+                done = sum(commits.get((p.topic, p.partition), (0, ""))[0] for p in places)
+                is_quiet = sum(ends.values()) == done == before
+                silent_s = silent_s + 0.25 if is_quiet else 0.0
+                before = done
 
     async def alert_records(self) -> list[bytes]:
         """Return the alerts topic, partition by partition."""
