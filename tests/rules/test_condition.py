@@ -269,3 +269,10 @@ def test_sums_are_compared_currency_by_currency(
     reaches: bool | None,  # noqa: FBT001 - the second column
 ) -> None:
     assert FUNCTIONS["money >="](sums, FLOOR.value) is reaches
+
+
+def test_a_remainder_is_exact_however_many_digits_the_quotient_has() -> None:
+    remainder = FUNCTIONS["arithmetic %"]
+    assert remainder(Decimal("20000.50"), 100) == Decimal("0.50")
+    assert remainder(Decimal("1" + "0" * 70 + "3E-50"), Decimal("2E-50")) == Decimal("1E-50")
+    assert remainder(Decimal(-7), 3) == 2
