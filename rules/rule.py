@@ -181,3 +181,8 @@ class RuleSet:
     def second_stage(self) -> "RuleSet":
         """The rules that read the alerts of the first stage."""
         return RuleSet(tuple(r for r in self.rules if r.reads_alerts))
+
+    @cached_property
+    def lag_us(self) -> int:
+        """How long the alerts that these rules read may still change, at most."""
+        return max((rule.settles_after_us for rule in self.rules), default=0)

@@ -34,8 +34,7 @@ class Engine:
         self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
-        self._lag_us = max((rule.settles_after_us for rule in self._second.rules), default=0)
-        roster = {_FIRST: self._passed_on(self.first.watermarks.minimum_us)}
+        roster = {_FIRST: passed_on(self.first.watermarks.minimum_us, self._second)}
         self.second = Correlator(self._second, roster, max_history=max_history)
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
@@ -46,7 +45,7 @@ class Engine:
         passed: list[Fact | Mark] = [row for row in rows if isinstance(row, Fact)]
         for alert in raised:
             passed += self._claims.facts(alert)
-        passed.append(Mark(*_FIRST, self._passed_on(self.first.watermarks.minimum_us)))
+        passed.append(Mark(*_FIRST, passed_on(self.first.watermarks.minimum_us, self._second)))
         return raised + self.second.observe(passed, revision)
 
     @property
@@ -55,7 +54,7 @@ class Engine:
 
         See `rules.engine.Correlator.next_due_us`; here for both stages together.
         """
-        return min(self.first.next_due_us, self.second.next_due_us + self._lag_us)
+        return min(self.first.next_due_us, self.second.next_due_us + self._second.lag_us)
 
     def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
         """Return for each rule, part and type of event how many events failed as unknown."""
@@ -70,11 +69,17 @@ class Engine:
         self.first.watermarks.raise_to(partition, minimum_us)
         return minimum_us
 
-    def _passed_on(self, minimum_us: int) -> int:
-        """Return how far the second stage may go: no alert that starts before can change."""
-        if minimum_us in (NEVER_US, END_US):
-            return minimum_us
-        return minimum_us - self._lag_us
+
+def passed_on(minimum_us: int, second_stage: RuleSet) -> int:
+    """Return how far the second stage may go: no alert that starts before can change.
+
+    Args:
+        minimum_us: the least watermark of the first stage.
+        second_stage: the rules that read alerts.
+    """
+    if minimum_us in (NEVER_US, END_US):
+        return minimum_us
+    return minimum_us - second_stage.lag_us
 
 
 class Claims:

@@ -9,9 +9,9 @@ from rules.alert import Alert
 from rules.engine import Correlator
 from rules.fact import Fact
 from rules.rule import RuleSet
-from rules.stages import Claims
+from rules.stages import Claims, passed_on
 from rules.timing import Timing
-from rules.watermark import END_US, NEVER_US, FeedClock, Partition
+from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.epoch import Epoch, FactsTopic, offset_of, revision_at
 from streams.failures import OutsideFailure
 from streams.lanes import Row
@@ -97,9 +97,7 @@ class Stage:
 
     def passes_on(self, minimum_us: int) -> int:
         """Return how far the reader may go: no alert that starts before can still change."""
-        if self.reader is None or minimum_us in (NEVER_US, END_US):
-            return minimum_us
-        return minimum_us - max((r.settles_after_us for r in self.reader.rules.rules), default=0)
+        return minimum_us if self.reader is None else passed_on(minimum_us, self.reader.rules)
 
 
 def stages_of(epoch: Epoch, rule_set: RuleSet) -> tuple[Stage, ...]:

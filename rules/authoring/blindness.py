@@ -11,7 +11,6 @@ that the screen drops has failed every step on a condition known to be false, so
 is to blame for it, and a rule whose records are all dropped is not blind.
 """
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -42,8 +41,6 @@ from rules.rule import Rule, RuleSet, Step
 _Truths = frozenset[bool | None]
 _ANY: Final[_Truths] = frozenset((True, False, None))
 _SHOWN: Final = 5
-_SIDES: Final[Mapping[str, int]] = {"calls": 1, "bank": 2}
-_BOTH: Final = 3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -333,45 +330,3 @@ def _rules(rules: list[str], are: str = "") -> str:
 def _listed(names: list[str]) -> str:
     more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
-
-
-class People:
-    """How many people were seen on the call side, on the bank's, and on both.
-
-    Of each person a 32-bit hash of the comparable text is held, in one dictionary of at most
-    `most` entries (about 100 bytes each). Beyond that, only people whose hash lies in the lower
-    half of what counted before are held: an even sample, from which the numbers are estimated.
-    """
-
-    def __init__(self, most: int = 65_536) -> None:
-        self._most = most
-        self._limit = 1 << 32
-        self._sides: dict[int, int] = {}
-
-    def note(self, side: str, person: str) -> None:
-        """Take note of one record's person; the same person must be told by the same text."""
-        hashed = zlib.crc32(person.encode())
-        if hashed >= self._limit:
-            return
-        self._sides[hashed] = self._sides.get(hashed, 0) | _SIDES[side]
-        while len(self._sides) > self._most:
-            self._limit //= 2
-            self._sides = {h: s for h, s in self._sides.items() if h < self._limit}
-
-    def counts(self) -> tuple[int, int, int]:
-        """Return how many were seen on the call side, on the bank's, and on both."""
-        scale = (1 << 32) // self._limit
-        calls, bank, both = (
-            sum(sides & wanted == wanted for sides in self._sides.values())
-            for wanted in (_SIDES["calls"], _SIDES["bank"], _BOTH)
-        )
-        return calls * scale, bank * scale, both * scale
-
-    def sentence(self) -> str:
-        """Return the counts in one sentence, which warns where both sides never meet."""
-        calls, bank, both = self.counts()
-        about = "" if self._limit == 1 << 32 else "about "
-        said = f"people: {about}{calls:,} with calls, {bank:,} with a bank, {both:,} with both"
-        if calls and bank and not both:
-            return f"{said}; the two sides do not name people alike"
-        return said

@@ -38,7 +38,6 @@ from streams.wire.records import FUTURE_LIMIT_US
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 LATEST: Final = EPOCH + LATEST_US * MICROSECOND
-_AHEAD: Final = FUTURE_LIMIT_US * MICROSECOND
 
 Looks = Callable[[Any, datetime, datetime], bool]
 """Tells of a record's data, its time and the earliest start in order whether to read it whole."""

@@ -282,8 +282,8 @@ MUTANTS = (
     ),
     Mutant(
         "stages.py",
-        "self.second.next_due_us + self._lag_us)",
-        "self.second.next_due_us + 2 * self._lag_us)",
+        "self.second.next_due_us + self._second.lag_us)",
+        "self.second.next_due_us + 2 * self._second.lag_us)",
         "marks may wait until a campaign is due, and no longer",
     ),
     Mutant(
@@ -456,7 +456,7 @@ MUTANTS = (
     ),
     Mutant(
         "stages.py",
-        "return minimum_us - self._lag_us",
+        "return minimum_us - second_stage.lag_us",
         "return minimum_us",
         "the second stage waits for the alerts of the first",
     ),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.authoring.blindness import People, Sightings
+from rules.authoring.blindness import Sightings
 from rules.events import Scalar, Value
 from rules.fact import Mark
 from rules.language import load_rules
@@ -289,37 +289,6 @@ def test_a_rule_that_is_called_blind_has_raised_nothing(world: World) -> None:
     alerts += engine.observe([Mark("bank", 0, END_US)], len(events))
     blind = " ".join(s for s in sightings.sentences() if "blind" in s)
     assert not any(alert.content["rule"]["id"] in blind for alert in alerts)
-
-
-def test_people_are_counted_on_each_side_and_on_both() -> None:
-    people = People()
-    for side, person in (("calls", "lin"), ("calls", "lin"), ("bank", "lin"), ("bank", "wei")):
-        people.note(side, person)
-    assert people.counts() == (1, 2, 1)
-    assert people.sentence() == "people: 1 with calls, 2 with a bank, 1 with both"
-
-
-def test_two_sides_that_never_meet_are_warned_of() -> None:
-    people = People()
-    people.note("bank", "lin")
-    assert "alike" not in people.sentence()
-    people.note("calls", "+8613800000001")
-    assert people.sentence() == (
-        "people: 1 with calls, 1 with a bank, 0 with both; the two sides do not name people alike"
-    )
-
-
-def test_more_people_than_are_held_are_estimated_from_an_even_sample() -> None:
-    people = People(most=2_000)
-    for number in range(20_000):
-        people.note("calls", f"+86138{number:08}")
-        if number % 4 == 0:
-            people.note("bank", f"+86138{number:08}")
-    calls, bank, both = people.counts()
-    assert abs(calls - 20_000) < 2_000
-    assert abs(both - 5_000) < 1_000
-    assert bank == both
-    assert people.sentence().startswith(f"people: about {calls:,} with calls, {bank:,} with")
 
 
 def test_money_of_an_unasked_currency_is_known_all_the_same() -> None:

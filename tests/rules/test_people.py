@@ -55,6 +55,10 @@ def test_a_sample_can_be_taken_over_from_others() -> None:
 
 def test_the_sentence_says_when_the_sides_do_not_meet_and_when_it_is_an_estimate() -> None:
     assert people_sentence(1, 2, 1) == "people: 1 with calls, 2 with a bank, 1 with both"
+    assert "alike" not in people_sentence(0, 1, 0)
+    assert people_sentence(1, 1, 0) == (
+        "people: 1 with calls, 1 with a bank, 0 with both; the two sides do not name people alike"
+    )
     assert people_sentence(1_000, 2, 0, about=True) == (
         "people: about 1,000 with calls, 2 with a bank, 0 with both;"
         " the two sides do not name people alike"
