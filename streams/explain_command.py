@@ -189,7 +189,8 @@ async def _read_facts(
     rule_set: RuleSet, of: tuple[Rule, str], settings: Settings, anchor: str | None
 ) -> _Found:
     rule, value = of
-    epoch = await find_epoch(settings, rule_set)
+    remedy = "give this command settings, rules and key of the worker"
+    epoch = await find_epoch(settings, rule_set, remedy=remedy)
     stages = stages_of(epoch, rule_set)
     stage = stages[-1] if rule.reads_alerts else stages[0]
     reading = await read_key_facts(settings, stage, rule, value, anchor)

@@ -95,14 +95,14 @@ class KeyFacts:
             yield "of these facts the worker has made no alert of this rule"
         if self._too_late:
             yield (
-                f"{_ids(self._too_late)} came after all that they could matter to was final, and"
-                " counted for nothing"
+                "counted for nothing, since all that they could matter to was final before they"
+                f" came: {_ids(self._too_late)}"
             )
         known = [e for e in self.events if e.identity not in self._too_late]
         forgotten = {event.identity for event in known if self._is_forgettable(event)}
         if forgotten:
             kept = format_duration(self._rule.keep_us)
-            yield f"{_ids(forgotten)} started more than {kept} ago, and the worker has let them go"
+            yield f"let go by now, more than {kept} after they started: {_ids(forgotten)}"
         dropped = self._correlator.counts["dropped_by_cap"]
         if dropped:
             yield f"{dropped:,} events of this key were dropped by the flood limit"
@@ -118,7 +118,7 @@ class KeyFacts:
         names += ", …" * (len(behind) > _SHOWN)
         if least_us == NEVER_US:
             return f"nothing becomes final before {names} has been heard"
-        return f"event time has come to {format_moment(least_us)}, where {names} stands"
+        return f"event time has come to {format_moment(least_us)}, held up by {names}"
 
 
 def _standing(alert: Alert) -> str:

@@ -20,6 +20,7 @@ from streams.wire.commits import LIMIT, decode_point, longest_point
 
 _RETRY_S: Final = 0.3
 _TRIAL: Final = 'make what is missing, for a trial with "ringfence topics create --inputs"'
+_WORKERS: Final = 'run "ringfence topics create" with the settings of this worker'
 _USUAL_REPLICATION: Final = 3
 _MILLISECOND_US: Final = 1_000
 _SHORTEST_RETENTION_US: Final = 7 * DAY_US
@@ -34,8 +35,10 @@ class Made:
     found: dict[str, int] = field(default_factory=dict)
 
 
-async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
+async def find_epoch(settings: Settings, rule_set: RuleSet, *, remedy: str = _WORKERS) -> Epoch:
     """Return the epoch that these settings and rules make with the topics as they are.
+
+    Where its topics are not there, the text of the error ends with `remedy`.
 
     Raises:
         SettingsError: There is no pseudonym key.
@@ -53,7 +56,7 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         epoch = make_epoch(settings, rule_set, roster, 0)
         logs = [log.name for log in epoch.facts_logs]
         ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
-        _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
+        _demand(ours, sizes, remedy)
         epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
         check_metadata_fits(roster)
         check_metadata_fits({} if epoch.second is None else epoch.second.roster)

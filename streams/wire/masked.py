@@ -1,8 +1,9 @@
 """A record as it may be shown: what could name a person is told by its shape only.
 
-Shown are the envelope's own attributes, and the known fields of `data` that are no identifiers
-and hold what the contract wants there. A value in the wrong place may be anybody's number, so it
-is masked like an identifier, and so is all that the contract does not know.
+Shown are the envelope's own attributes, and the known fields of `data` that hold what the contract
+wants there: classes, moments, amounts, counts, and own ids, which stay as sent everywhere. Free
+text and a value in the wrong place may be anybody's number, so they are masked like an identifier,
+and so is all that the contract does not know.
 """
 
 import re
@@ -59,8 +60,10 @@ def _shown(found: Any, is_right: Callable[[Any], bool]) -> Any:  # noqa: ANN401 
 
 def _test(field: FieldSpec | None, name: str) -> Callable[[Any], bool]:
     """Return what tells whether a value may be shown: that it is what its field wants."""
+    if name == "event_id" or (field is not None and name.endswith("_id")):
+        return _is_text
     if field is None:
-        return _is_text if name == "event_id" else _never
+        return _never
     if field.classes:
         return lambda found: isinstance(found, str) and found in field.classes
     return _is_currency if name == "currency" else _BY_KIND.get(field.kind, _never)
@@ -99,7 +102,6 @@ def _can(read: Callable[[Any], object], found: object) -> bool:
 
 
 _BY_KIND: Final[Mapping[Kind, Callable[[Any], bool]]] = {
-    Kind.TEXT: _is_text,
     Kind.BOOL: lambda found: isinstance(found, bool),
     Kind.INTEGER: _is_count,
     Kind.MONEY: _is_amount,

@@ -180,8 +180,8 @@ async def test_live_facts_are_explained_with_what_the_worker_made_of_them(
     assert f"rows read from topic {epoch.facts_topic} partition " in notes
     assert ", 3 of them of this key" in notes
     assert f"the worker's alert {of_worker['alert_id']}: raised, final, about p-1" in notes
-    assert "c-1, p-1, p-901 started more than " in notes
-    assert "event time has come to 2023-07-11T10:00:00Z, where" in notes
+    assert " after they started: c-1, p-1, p-901" in notes
+    assert "event time has come to 2023-07-11T10:00:00Z, held up by " in notes
     # The same by pseudonym, and of the same person in words.
     key = ["--key", f"person:{said['key']}"]
     again = await ringfence(site, *arguments, *key)
