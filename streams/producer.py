@@ -44,6 +44,7 @@ class Producer(faust.Service):
         super().__init__(**kwargs)
         self._bootstrap_servers = list(bootstrap_servers)
         self._producer: AIOKafkaProducer | None = None
+        self._turns: defaultdict[Partition, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def on_start(self) -> None:
         """Connect."""
@@ -103,7 +104,10 @@ class Producer(faust.Service):
         yield batch
 
     async def _send(self, topic: str, partition: int, batch: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
-        return await self._connected.send_batch(batch, topic, partition=partition)
+        # aiokafka 0.14 takes all the time waited so far off the patience of a batch each time that
+        # another one comes first: among many that wait, some would give up after seconds.
+        async with self._turns[topic, partition]:
+            return await self._connected.send_batch(batch, topic, partition=partition)
 
     @property
     def _connected(self) -> AIOKafkaProducer:
