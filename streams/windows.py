@@ -20,7 +20,8 @@ from streams.settings import PLACE, Settings
 MILLISECOND_US: Final = 1_000
 _PATIENCE_S: Final = 30.0
 _POLL_MS: Final = 500
-_HELD: Final = 5_000
+_FETCH_WAIT_MS: Final = 20
+_HELD: Final = 10_000
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T", re.ASCII | re.IGNORECASE)
 
 Bound = Literal["earliest", "latest"] | int | Mapping[Partition, int]
@@ -246,6 +247,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
         auto_offset_reset="none",
         # As the worker reads: what a transaction took back is not there.
         isolation_level="read_committed",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
     )
     try:
         await consumer.start()

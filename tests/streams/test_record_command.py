@@ -141,9 +141,9 @@ def test_what_can_be_no_line_goes_to_a_file_with_its_reason(
 
 
 def test_a_partition_with_thousands_of_records_waits_for_the_others(kafka: MemoryKafka) -> None:
-    kafka.append("transactions", *[b'{"id":"x-0"}'] * 5_500, timestamp=TEN_MS + 45)
+    kafka.append("transactions", *[b'{"id":"x-0"}'] * 10_500, timestamp=TEN_MS + 45)
     found = ids(CliRunner().invoke(app, []).stdout)
-    assert found == ["c0", "c1", "t0", "t1", "t2", "c4", "t3", *["x0"] * 5_500, "c5", "c6", "c7"]
+    assert found == ["c0", "c1", "t0", "t1", "t2", "c4", "t3", *["x0"] * 10_500, "c5", "c6", "c7"]
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,6 @@ def test_rows_come_by_their_time_and_never_before_one_that_could_be_earlier() ->
 
 def test_a_partition_far_ahead_of_the_others_is_full() -> None:
     merge = Merge([("a", 0), ("b", 0)])
-    merge.hold(("a", 0), [TimedRow(n, None, b"") for n in range(5_000)])
+    merge.hold(("a", 0), [TimedRow(n, None, b"") for n in range(10_000)])
     assert merge.is_full(("a", 0))
     assert not merge.is_full(("b", 0))
