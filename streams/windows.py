@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from rules.moment import parse_moment
-from rules.watermark import NEVER_US, Partition
+from rules.watermark import Partition
 from streams.clients import client_options
 from streams.failures import OutsideFailure, SettingsError
 from streams.lanes import Row
@@ -69,13 +69,12 @@ def parse_bound(option: str, text: str) -> Bound:
 class Merge:
     """Puts the rows of several partitions in one order: by Kafka's timestamp, ties by partition.
 
-    Within a partition the order of offsets stays, for a row counts as no earlier than the one
-    before it. What comes out follows from the rows alone, whatever pieces they come in.
+    Within a partition the order of offsets stays. What comes out follows from the rows alone,
+    whatever pieces they come in.
     """
 
     def __init__(self, partitions: Sequence[Partition]) -> None:
         self._held: dict[Partition, deque[Stored]] = {p: deque() for p in sorted(partitions)}
-        self._at: dict[Partition, int] = dict.fromkeys(partitions, NEVER_US)
         self._finished: set[Partition] = set()
 
     def hold(self, partition: Partition, rows: Sequence[Stored]) -> None:
@@ -103,11 +102,10 @@ class Merge:
                 if not rows and partition not in self._finished:
                     return
                 if rows:
-                    at = max(rows[0].timestamp, self._at[partition])
-                    first = (at, partition) if first is None else min(first, (at, partition))
+                    place = (rows[0].timestamp, partition)
+                    first = place if first is None else min(first, place)
             if first is None:
                 return
-            self._at[first[1]] = first[0]
             yield first[1], self._held[first[1]].popleft()
 
 

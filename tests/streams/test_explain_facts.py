@@ -195,6 +195,7 @@ def test_a_rule_that_reads_alerts_is_explained_from_the_second_facts_log(bench: 
     bench.kafka.logs.update({(bench.others[0].log.name, n): [] for n in range(2)})
     bench.pass_on()
     result = bench.asked("--rule", "many_victims", key="payee:account-1")
+    assert result.stdout.split(": ", 1)[1].startswith("1 event\n")
     assert "hits: count(hits.person) 1, wanted ≥ 2" in result.stdout
 
 
