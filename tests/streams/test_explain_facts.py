@@ -62,7 +62,8 @@ class Bench:
     def tell(self, raw: bytes, *, late: bool = False) -> None:
         """Append the facts of a record."""
         watermark_us = 2 * TEN_O_CLOCK if late else NEVER_US
-        taken = self.ingest.take(raw, FeedClock(0, watermark_us), now_us=TEN_O_CLOCK + DAY_US)
+        read = self.ingest.read_whole(raw, now_us=TEN_O_CLOCK + DAY_US)
+        taken = self.ingest.admit(read, FeedClock(0, watermark_us))
         log = self.first.log
         for fact in taken.facts:
             key, value = encode_fact(fact)
