@@ -1,8 +1,7 @@
-"""Progress bars, on a terminal."""
+"""The progress bar of a replay, on a terminal."""
 
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -38,15 +37,3 @@ def show_progress(logs: Sequence[Log], summary: Summary) -> Iterator[None]:
         finally:
             done.set()
             watcher.join()
-
-
-@contextmanager
-def show_count(total: int, noun: str) -> Iterator[Callable[[], None]]:
-    """Give what is to be called for each of `total` things; on a terminal they are shown."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    columns = (BarColumn(), TextColumn(f"{{task.completed:,.0f}} {noun}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(noun, total=total)
-        yield lambda: progress.advance(task)

@@ -17,7 +17,6 @@ from streams.clock import now_us
 from streams.epoch import partitions_of
 from streams.failures import SettingsError
 from streams.files import output
-from streams.progress import show_count
 from streams.settings import NAME, Settings
 from streams.topics import sizes_of
 from streams.windows import MILLISECOND_US, Bound, Span, Stored, open_reader, parse_bound
@@ -127,13 +126,10 @@ async def _record(
         with ExitStack() as stack:
             log = stack.enter_context(_packed(request.out))
             letters = stack.enter_context(_letters(request.dead_letters))
-            total = sum(span.end - span.start for span in spans.values())
-            advance = stack.enter_context(show_count(total, "records"))
             writing = Writing(log, letters)
             writing.begin(partitions)
             async for partition, row in reader.rows(spans):
                 writing.take(partition, row)
-                advance()
     for sentence in writing.recorded.sentences(spans, request.out):
         sys.stderr.write(f"{sentence}\n")
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from rules.moment import parse_moment
 from rules.watermark import Partition
 from streams.clients import client_options
+from streams.counting import show_count
 from streams.failures import OutsideFailure, SettingsError
 from streams.lanes import Row
 from streams.settings import PLACE, Settings
@@ -165,6 +166,16 @@ class Reader:
         Raises:
             OutsideFailure: They are not all there any more, or the broker brings no more.
         """
+        total = sum(span.end - span.start for span in spans.values())
+        with show_count(total, "records read") as advance:
+            async for pieces in self._pieces(spans):
+                for placed in pieces:
+                    advance()
+                    yield placed
+
+    async def _pieces(
+        self, spans: Mapping[Partition, Span]
+    ) -> AsyncIterator[Iterator[tuple[Partition, Stored]]]:
         wanted = {TopicPartition(*p): span for p, span in spans.items() if span.start < span.end}
         merge = Merge([(place.topic, place.partition) for place in wanted])
         self._consumer.assign(list(wanted))
@@ -183,8 +194,7 @@ class Reader:
             elif loop.time() - heard_at_s > _PATIENCE_S:
                 waiting = ", ".join(f"{topic}:{n}" for topic, n in merge.waiting_for)
                 raise OutsideFailure(f"the broker brings no more records of {waiting}")
-            for placed in merge.ready():
-                yield placed
+            yield merge.ready()
 
     async def _fetch(self) -> Mapping[TopicPartition, Sequence[Stored]]:
         try:
