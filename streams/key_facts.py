@@ -105,7 +105,7 @@ class KeyFacts:
             yield f"let go by now, more than {kept} after they started: {_ids(forgotten)}"
         dropped = self._correlator.counts["dropped_by_cap"]
         if dropped:
-            yield f"{dropped:,} events of this key were dropped by the flood limit"
+            yield f"dropped by the flood limit of the worker: {dropped:,} events of this key"
         if self._correlator.counts["cut_short"]:
             yield "the worker's search for a match ended early at the flood limit"
         yield self._time()

@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from rules.engine import Correlator
 from rules.fact import Mark
 from rules.moment import DAY_US, HOUR_US
 from rules.watermark import NEVER_US, FeedClock
@@ -159,6 +160,19 @@ def test_what_came_too_late_and_what_was_let_go_are_told_apart(bench: Bench) -> 
     (let_go,) = [note for note in notes if note.startswith("let go by now, more than ")]
     assert let_go.endswith(" after they started: c-1")
     assert "of these facts the worker has made no alert of this rule" in notes
+
+
+def test_what_a_flood_limit_took_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(4):
+        bench.tell(call(n, TEN_O_CLOCK - n * SECOND_US, person="cust-1"))
+    bench.tell(transfer(1, TEN_O_CLOCK + 60 * SECOND_US))
+    limits = Correlator.__init__.__kwdefaults__
+    assert limits is not None
+    with monkeypatch.context() as limited:
+        limited.setitem(limits, "max_history", 2)
+        assert "dropped by the flood limit of the worker: 2 events of this key" in bench.notes()
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 0)
+    assert "the worker's search for a match ended early at the flood limit" in bench.notes()
 
 
 def test_a_refused_record_of_an_event_or_of_the_anchor_is_named(bench: Bench) -> None:
