@@ -194,19 +194,27 @@ async def test_refused_records_are_listed_shown_masked_and_sent_again(
     bus: Bus, names: Callable[[str], str], tmp_path: Path
 ) -> None:
     calls, redriven = names("calls"), names("redrive")
-    both = {"RINGFENCE_CALLS_TOPICS": f"{calls},{redriven}", "RINGFENCE_REDRIVE_TOPIC": redriven}
-    async with open_site(bus, names, tmp_path, **both) as site:
+    more = {
+        "RINGFENCE_CALLS_TOPICS": f"{calls},{redriven}",
+        "RINGFENCE_REDRIVE_TOPIC": redriven,
+        # As if a bug had been met on a transfer that is in order.
+        "RINGFENCE_SKIP": f"{names('transactions')}:0:3",
+    }
+    async with open_site(bus, names, tmp_path, **more) as site:
         await site.make_topics()
         transactions = site.settings.transactions_topics[0]
-        await site.bus.produce(transactions, [b"", BAD, b"{not json"])
-        await send_in_binary_mode(site, calls, call(1, TEN_O_CLOCK).replace(b"video", b"vdieo"))
+        in_order = transfer(1, TEN_O_CLOCK + 60 * SECOND_US)
+        await site.bus.produce(calls, [call(1, TEN_O_CLOCK)])
+        await site.bus.produce(transactions, [b"", BAD, b"{not json", in_order])
+        await send_in_binary_mode(site, calls, call(2, TEN_O_CLOCK).replace(b"video", b"vdieo"))
         await work(site, tmp_path / "journal")
+        assert await site.alert_records() == []
 
         listed = await ringfence(site, "dead-letters", "list")
         letters = [json.loads(line) for line in listed.stdout.splitlines()]
-        assert listed.stderr == "4 dead letters: bad_value 2, not_json 2\n"
+        assert listed.stderr == "5 dead letters: bad_value 2, internal 1, not_json 2\n"
         found = {(x["feed"], x["partition"], x["offset"]) for x in letters}
-        assert found == {*((transactions, 0, n) for n in range(3)), (calls, 1, 0)}
+        assert found == {*((transactions, 0, n) for n in range(4)), (calls, 1, 0)}
         some = await ringfence(
             site, "dead-letters", "list", "--reason", "bad_value", "--feed", calls
         )
@@ -233,20 +241,23 @@ async def test_refused_records_are_listed_shown_masked_and_sent_again(
         assert await site.bus.read(redriven) == []
         sent = await ringfence(site, "dead-letters", "redrive", "--yes")
         assert sent.returncode == 0, sent.stderr
-        assert sent.stderr == f"4 records: 4 sent to {redriven}\n"
+        assert sent.stderr == f"5 records: 5 sent to {redriven}\n"
         rows = {bytes(r.value): r.headers for r in await site.bus.read(redriven) if r.value}
         before = {
             bytes(r.value): r.headers
             for topic in (calls, transactions)
             for r in await site.bus.read(topic)
-            if r.value
+            if r.value and b'"c-1"' not in r.value
         }
         assert rows == before
-        # They are refused again, and not sent round and round.
+        # What was in order all along has its effect; the others are refused again, and not sent
+        # round and round.
         await work(site, tmp_path / "journal")
-        assert "8 dead letters" in (await ringfence(site, "dead-letters", "list")).stderr
+        anchors = {json.loads(r)["data"]["anchor"]["id"] for r in await site.alert_records()}
+        assert anchors == {"p-1"}
+        assert "9 dead letters" in (await ringfence(site, "dead-letters", "list")).stderr
         again = await ringfence(site, "dead-letters", "redrive")
-        assert again.stderr.startswith(f"4 records: 4 to be sent to {redriven}\n")
+        assert again.stderr.startswith(f"5 records: 5 to be sent to {redriven}\n")
 
 
 async def test_the_consumer_of_the_documents_knows_in_the_end_what_stands(
