@@ -43,17 +43,6 @@ async def test_more_than_a_batch_holds_arrives_in_order(
         assert values == [m.value for m in messages if m.partition == partition]
 
 
-async def test_many_that_write_to_one_partition_at_once_all_get_their_turn(
-    bus: Bus, names: Callable[[str], str]
-) -> None:
-    topic = names("busy")
-    await bus.create(topic)
-    async with producing(bus.address) as producer:
-        values = [b"%d" % n for n in range(1_000)]
-        await asyncio.gather(*[producer.send_all([Message(topic, None, v, 0)]) for v in values])
-    assert {r.value for r in await bus.read(topic)} == set(values)
-
-
 async def test_a_key_without_a_partition_goes_where_kafka_would_put_it(
     bus: Bus, names: Callable[[str], str]
 ) -> None:
