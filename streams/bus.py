@@ -30,6 +30,7 @@ def make_member(settings: Settings, group: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         bootstrap_servers=list(settings.kafka_bootstrap_servers),
         group_id=group,
+        group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",

@@ -14,7 +14,9 @@ it (0.14) are why the code is as it is:
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Protocol
 
 import faust
@@ -33,6 +35,7 @@ from streams.clock import now_us
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
+from streams.metrics import COMMITS, REFUSED_COMMITS, Key
 from streams.settings import Settings
 from streams.wire.commits import encode_watermark
 
@@ -69,6 +72,9 @@ class Member(Protocol):
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Set from where to fetch."""
+
+    def assignment(self) -> AbstractSet[TopicPartition]:
+        """Return what the group has given."""
 
     async def position(self, place: TopicPartition) -> int:
         """Return the offset of the row to come next."""
@@ -125,6 +131,7 @@ class Intake(faust.Service):
         self._commits = commits
         self._stations = stations
         self._clock_us = clock_us
+        self.counts: Counter[Key] = Counter()
         self._lanes: dict[Partition, Lane[Any]] = {}
         self._running: dict[Partition, asyncio.Task[None]] = {}
         self._kept: dict[Partition, Any] = {}
@@ -139,6 +146,17 @@ class Intake(faust.Service):
         """The member of the group that this is."""
         assert self._member is not None, "nothing is read before this service has started"
         return self._member
+
+    @property
+    def lanes(self) -> Mapping[Partition, Lane[Any]]:
+        """The lane of each partition that is ours."""
+        return self._lanes
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the group has given what it gives, and every lane of it is open."""
+        stages = {lane.stage for lane in self._lanes.values()}
+        return self._is_ready and stages <= {LaneStage.OPEN}
 
     async def on_start(self) -> None:
         """Join the group."""
@@ -165,6 +183,7 @@ class Intake(faust.Service):
         if self.should_stop:
             return
         async with self._ending:
+            self._is_ready = False
             await self._end_lanes(finish=True)
 
     def on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -283,6 +302,9 @@ class Intake(faust.Service):
             await self._follow_clock()
             for station in {id(s): s for s in self._stations.values()}.values():
                 await station.tick()
+            for lane in self._lanes.values():
+                opened_so_far = self._stations[lane.partition[0]].opened_so_far(lane.partition)
+                lane.look(self._now_s(), opened_so_far)
             self._check_for_stuck_batches()
 
     @faust.Service.task
@@ -312,9 +334,11 @@ class Intake(faust.Service):
             except (CommitFailedError, IllegalStateError) as error:
                 # The group has moved on; whoever has the partitions now repeats the work.
                 log.info("commit_refused", why=type(error).__name__)
+                self.counts[REFUSED_COMMITS.name,] += 1
                 return
             except KafkaError as error:
                 raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
+            self.counts[COMMITS.name,] += 1
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit
 

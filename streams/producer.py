@@ -14,7 +14,11 @@ from rules.watermark import Partition
 from streams.failures import OutsideFailure
 
 _BATCH_BYTES: Final = 256 * 1024
+_APPENDED: Final = "appended"
 _spread: Final = DefaultPartitioner()
+
+
+Headers = Sequence[tuple[str, bytes]]
 
 
 class Message(NamedTuple):
@@ -24,6 +28,17 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes
     partition: int | None = None
+    headers: Headers = ()
+
+
+def appended_at(milliseconds: int) -> Headers:
+    """Return headers that tell when an outside record was appended, for what it causes."""
+    return [(_APPENDED, b"%d" % milliseconds)]
+
+
+def appended_ms(headers: Headers) -> int | None:
+    """Return when the outside record was appended that has caused a row, if one has."""
+    return next((int(value) for name, value in headers if name == _APPENDED), None)
 
 
 class Sender(Protocol):
@@ -95,11 +110,12 @@ class Producer(faust.Service):
         """Yield full batches of one partition: a task for each record would cost a third more."""
         batch = self._connected.create_batch()
         for message in messages:
-            if batch.append(timestamp=None, key=message.key, value=message.value) is None:
+            key, value, headers = message.key, message.value, list(message.headers)
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 yield batch
                 batch = self._connected.create_batch()
                 # A batch takes its first record whatever the size; the broker may still refuse.
-                batch.append(timestamp=None, key=message.key, value=message.value)
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
         yield batch
 
     async def _send(self, topic: str, partition: int, batch: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
