@@ -14,7 +14,7 @@ it (0.14) are why the code is as it is:
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, Protocol
@@ -32,6 +32,7 @@ from aiokafka.errors import (
 
 from rules.watermark import Partition
 from streams.clock import now_us
+from streams.closing import LONGEST_END_S, close
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
@@ -47,6 +48,9 @@ _CHECK_EVERY_S: Final = 5.0
 _LONGEST_BATCH_S: Final = 300.0
 _MOST_HOLES: Final = 5
 _MILLISECOND_US: Final = 1_000
+_STORM: Final = 10
+_STORM_S: Final = 60.0
+"""Given partitions so often in so many seconds, a worker with a name is not the only one of it."""
 
 
 class Member(Protocol):
@@ -136,6 +140,7 @@ class Intake(faust.Service):
         self._running: dict[Partition, asyncio.Task[None]] = {}
         self._kept: dict[Partition, Any] = {}
         self._is_ready = False
+        self._given_at_s: deque[float] = deque(maxlen=_STORM)
         # Revoking and stopping both end all lanes, and must not do so at the same time.
         self._ending = asyncio.Lock()
         self._committing = asyncio.Lock()
@@ -174,7 +179,7 @@ class Intake(faust.Service):
                 await self.crash(error)
             finally:
                 if self._member is not None:
-                    await self._member.stop()
+                    await close("group", self._member.stop())
 
     # What the group does.
 
@@ -190,6 +195,7 @@ class Intake(faust.Service):
         """Begin a lane for each partition; nothing is awaited here, nothing read before."""
         if self.should_stop:
             return
+        self._check_name()
         for place in assigned:
             self.member.pause(place)
             # Any position will do: without one even a paused partition makes reading fail.
@@ -202,6 +208,21 @@ class Intake(faust.Service):
         for partition in partitions:
             self._begin(partition)
         self._tell_ready()
+
+    def _check_name(self) -> None:
+        """Make sure that no other worker has this one's name.
+
+        aiokafka 0.14 does not know the broker's error for it: each of the two joins again and
+        puts the other out, without end.
+        """
+        name = self._settings.group_instance_id
+        self._given_at_s.append(self._now_s())
+        often = len(self._given_at_s) == self._given_at_s.maxlen
+        if name and often and self._given_at_s[-1] - self._given_at_s[0] < _STORM_S:
+            raise OutsideFailure(
+                f'the group gives and takes without end: another worker is "{name}" too;'
+                " RINGFENCE_GROUP_INSTANCE_ID has to be another one for each"
+            )
 
     def _begin(self, partition: Partition) -> None:
         contiguous = self._stations[partition[0]].contiguous
@@ -397,7 +418,8 @@ class Intake(faust.Service):
             lane.stop_taking()
         if finish:
             try:
-                async with asyncio.timeout(self._settings.session_timeout.total_seconds() / 2):
+                longest_s = self._settings.session_timeout.total_seconds() / 2
+                async with asyncio.timeout(min(longest_s, LONGEST_END_S)):
                     await self._until_nothing_is_out(lanes)
                     await self._commit()
             except TimeoutError:

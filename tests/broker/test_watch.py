@@ -35,7 +35,7 @@ def free_port() -> int:
 class Watched:
     """A running worker, and its pages."""
 
-    process: "subprocess.Popen[bytes]"
+    process: subprocess.Popen[bytes]
     port: int
     journal: Path
 
