@@ -24,7 +24,8 @@ from streams.metrics import (
     Key,
     Spread,
 )
-from streams.producer import Headers, Message, Sender, appended_ms
+from streams.outbox import Headers, Message, appended_ms
+from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FactsState, Implied, Stage
 from streams.wire.commits import Point, decode_point, encode_point
@@ -197,7 +198,9 @@ class CorrelateStation:
         # Signals feed other rules only; the topic is for what asks for something.
         messages = [self._alert(alert) for alert in implied.alerts if not alert.is_signal]
         # An alert's sequence as an event is its revision.
-        facts = [self._fact(f, _cause(rows, f.event.sequence).headers) for f in implied.facts]
+        facts = [
+            self._fact(f, list(_cause(rows, f.event.sequence).headers)) for f in implied.facts
+        ]
         return [*messages, *facts]
 
     def _alert(self, alert: Alert) -> Message:

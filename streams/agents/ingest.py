@@ -15,7 +15,8 @@ from streams.clock import now_us
 from streams.ingest import Ingest
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
 from streams.metrics import DEAD_LETTERS, FACTS, LATE, RECORDS, SKIPPED, WITHOUT_VALUE, Key
-from streams.producer import Headers, Message, Sender, appended_at
+from streams.outbox import Headers, Message, appended_at
+from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FeedState, Stage
 from streams.wire.binary_mode import envelope_from_headers
@@ -148,12 +149,12 @@ class IngestStation:
     def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
         """Return the facts and dead letters that a batch implies."""
         skipped = self._settings.skipped(batch.partition)
-        messages = [self._skip(batch, row) for row in batch.rows if row.offset in skipped]
         rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+        messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
         topic = batch.partition[0]
         self.counts[SKIPPED.name, topic] += len(messages)
         self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(messages)
-        raws = [_structured(row) for row in rows]
+        raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
         found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
         for at, taken in found:
             self.counts[LATE.name, topic] += taken.late
