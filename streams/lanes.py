@@ -205,6 +205,12 @@ class Lane(Generic[S]):
         nothing_here = self.out is None and not self._held
         return self.stage is LaneStage.OPEN and nothing_here and self.to_commit() is None
 
+    @property
+    def undone_from(self) -> int:
+        """The offset of the first row that is not done; of an open lane."""
+        rows = self._held if self.out is None else self.out.rows
+        return rows[0].offset if rows else self.expected
+
     def look(self, now_s: float, opened_so_far: int) -> None:
         """Note when it was last seen to have moved, or to have nothing to do."""
         before = self._seen

@@ -170,8 +170,8 @@ REBUILD_SECONDS: Final = Metric(
 DECISIONS: Final = Metric(
     "ringfence_decision_seconds",
     "histogram",
-    "From the moment that a record was appended to its topic to the acknowledgement of the alert"
-    " record that it caused.",
+    "From a record's time stamp on its topic (the sender's clock, unless the topic has"
+    " `LogAppendTime`) to the acknowledgement of the alert record that it caused.",
     "p99 above what a bank can hold a payment for: look at lag, then at CPU.",
     ("topic",),
 )

@@ -24,7 +24,7 @@ from streams.metrics import (
     Key,
     Spread,
 )
-from streams.outbox import Headers, Message, appended_ms
+from streams.outbox import Message, appended_ms
 from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FactsState, Implied, Stage
@@ -198,20 +198,18 @@ class CorrelateStation:
         # Signals feed other rules only; the topic is for what asks for something.
         messages = [self._alert(alert) for alert in implied.alerts if not alert.is_signal]
         # An alert's sequence as an event is its revision.
-        facts = [
-            self._fact(f, list(_cause(rows, f.event.sequence).headers)) for f in implied.facts
-        ]
+        facts = [self._fact(fact, _cause(rows, fact.event.sequence)) for fact in implied.facts]
         return [*messages, *facts]
 
     def _alert(self, alert: Alert) -> Message:
         return Message(self._settings.alerts_topic, alert.alert_id.encode(), encode_alert(alert))
 
-    def _fact(self, fact: Fact, headers: Headers) -> Message:
+    def _fact(self, fact: Fact, cause: Row) -> Message:
         assert self._stage.reader is not None, "without a reader alerts are no facts"
         into = self._stage.reader.log
         key, value = encode_fact(fact)
         self.counts[FACTS.name, into.name] += 1
-        return Message(into.name, key, value, into.partition_of(key), headers)
+        return Message(into.name, key, value, into.partition_of(key), list(cause.headers))
 
     def _count(self, rows: Sequence[Row], alerts: Sequence[Alert]) -> None:
         self.counts[RECORDS.name, self.topic] += len(rows)

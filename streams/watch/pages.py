@@ -55,7 +55,8 @@ class Pages(Web):
             # asyncio's own text names the address once more.
             why = os.strerror(error.errno) if error.errno else type(error).__name__
             raise OutsideFailure(
-                f"port {port} on {host} cannot be opened: {why}; set RINGFENCE_WEB_PORT"
+                f"port {port} on {host} cannot be opened: {why};"
+                " set RINGFENCE_WEB_PORT or RINGFENCE_WEB_HOST"
             ) from error
 
     async def _healthz(self, _request: object) -> Any:  # noqa: ANN401 - Faust's response

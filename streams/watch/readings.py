@@ -1,11 +1,12 @@
 """What `/metrics` says: the counts as they stand when somebody asks, so that no event pays."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
@@ -18,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from rules.authoring.people import People
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US, Partition
 from streams import metrics
@@ -27,7 +29,7 @@ from streams.clock import now_us
 from streams.epoch import Epoch
 from streams.ingest import Ingest
 from streams.intake import Intake
-from streams.lanes import LaneStage
+from streams.lanes import Lane, LaneStage
 from streams.metrics import METRICS, Key
 from streams.watch.health import stalled
 from streams.wire.dead_letters import REASONS
@@ -51,11 +53,21 @@ class Watched:
 
 
 async def exposition(watched: Watched, now_s: float) -> bytes:
-    """Return everything in Prometheus' text format."""
-    gauges = {**_gauges(watched, now_s), **await _lags(watched.intake)}
+    """Return everything in Prometheus' text format.
+
+    What takes its time is done in a thread, so that no alert waits for it.
+    """
+    values = {**counted(watched), **_gauges(watched, now_s), **await _lags(watched.intake)}
+    people = watched.ingest.people.copy()
+    return await asyncio.to_thread(_text, watched, values, people)
+
+
+def _text(watched: Watched, values: Values, people: People) -> bytes:
+    sides = zip(("calls", "bank", "both"), people.counts(), strict=True)
+    of_people = {(metrics.PEOPLE.name, side): count for side, count in sides}
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    registry.register(_Families(watched, {**counted(watched), **gauges}))
+    registry.register(_Families(watched, {**values, **of_people}))
     return generate_latest(registry)
 
 
@@ -131,8 +143,6 @@ def _gauges(watched: Watched, now_s: float) -> Values:
         keys, events = station.remembered()
         found[metrics.HISTORIES.name, station.topic] = keys
         found[metrics.KEPT.name, station.topic] = events
-    for side, count in zip(("calls", "bank", "both"), watched.ingest.people.counts(), strict=True):
-        found[metrics.PEOPLE.name, side] = count
     for (topic, number), watermark_us in watched.taking_in.watermarks().items():
         heard = watermark_us != NEVER_US
         age_s = (now_us() - watermark_us) / _SECOND_US if heard else float("inf")
@@ -151,21 +161,21 @@ def _blind(watched: Watched) -> Values:
 
 async def _lags(intake: Intake) -> Values:
     found = dict[Key, float]()
-    for partition, age_s in fetch_ages_s(intake).items():
-        labels = (partition[0], str(partition[1]))
-        found[metrics.FETCH_AGE.name, *labels] = age_s
-        lag = await _lag(intake, partition)
+    for (topic, number), age_s in fetch_ages_s(intake).items():
+        found[metrics.FETCH_AGE.name, topic, str(number)] = age_s
+    for lane in list(intake.lanes.values()):
+        lag = await _lag(intake, lane)
         if lag is not None:
-            found[metrics.LAG.name, *labels] = lag
+            topic, number = lane.partition
+            found[metrics.LAG.name, topic, str(number)] = lag
     return found
 
 
-async def _lag(intake: Intake, partition: Partition) -> int | None:
-    lane, place = intake.lanes.get(partition), TopicPartition(*partition)
-    if lane is None or lane.done is None or place not in intake.member.assignment():
+async def _lag(intake: Intake, lane: Lane[Any]) -> int | None:
+    place = TopicPartition(*lane.partition)
+    if lane.stage is not LaneStage.OPEN or place not in intake.member.assignment():
         return None
-    end = intake.member.highwater(place)
-    done = lane.done.offset
+    end, done = intake.member.highwater(place), lane.undone_from
     if lane.is_quiet:
         # Ends of transactions have an offset of their own and are nothing to be done.
         try:

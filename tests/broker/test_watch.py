@@ -209,7 +209,7 @@ async def test_a_port_that_is_taken_is_named_in_one_sentence(
     last = (await asyncio.to_thread(journal.read_text)).splitlines()[-1]
     assert last == (
         f"ringfence: port {port} on 127.0.0.1 cannot be opened: Address already in use;"
-        " set RINGFENCE_WEB_PORT"
+        " set RINGFENCE_WEB_PORT or RINGFENCE_WEB_HOST"
     )
 
 
