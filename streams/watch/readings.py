@@ -64,7 +64,7 @@ async def exposition(watched: Watched, now_s: float) -> bytes:
 
 def _text(watched: Watched, values: Values, people: People) -> bytes:
     sides = zip(("calls", "bank", "both"), people.counts(), strict=True)
-    of_people = {(metrics.PEOPLE.name, side): count for side, count in sides}
+    of_people: Values = {(metrics.PEOPLE.name, side): count for side, count in sides}
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(_Families(watched, {**values, **of_people}))

@@ -15,6 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client.parser import text_string_to_metric_families
 
+from rules.engine import MAX_HISTORY
 from rules.watermark import NEVER_US
 from streams import closing as closing_module
 from streams import intake as intake_module
@@ -247,6 +248,29 @@ async def test_a_rebuild_counts_itself_and_not_what_it_counts_again() -> None:
     assert after["ringfence_rebuilds_total", FACTS[0]] == 1
     assert after["ringfence_rebuilt_rows_total", FACTS[0]] > 10
     assert after["ringfence_rebuild_seconds_total", FACTS[0]] > 0
+
+
+async def test_a_flood_limit_that_was_reached_is_counted() -> None:
+    desk = Desk()
+    flood = range(MAX_HISTORY + 2)
+    later_us = TEN_O_CLOCK + 3_600 * SECOND_US
+    put(desk.bus, CALLS, call(99_999, TEN_O_CLOCK, person="cust-1"))
+    put(desk.bus, BANK, transfer(1, TEN_O_CLOCK + 60 * SECOND_US))
+    put(desk.bus, CALLS, *(call(n, later_us + n, person="cust-1") for n in flood))
+    end = heartbeat(TEN_O_CLOCK + 2 * 86_400 * SECOND_US)
+    async with desk.at_work():
+        await desk.give_all()
+        async with asyncio.timeout(120):
+            while not all(lane.is_quiet for lane in desk.intake.lanes.values()):  # noqa: ASYNC110 - as `until`
+                await asyncio.sleep(0.05)
+        put(desk.bus, CALLS, end)
+        put(desk.bus, BANK, end)
+        # Marks go out once a second.
+        await asyncio.sleep(2.5)
+        await desk.until_done()
+        found = await desk.read()
+    assert found["ringfence_dropped_events_total", FACTS[0]] >= 2
+    assert found["ringfence_truncated_alerts_total", "video_call_then_new_payee"] == 1
 
 
 async def test_a_watermark_not_heard_yet_is_infinitely_behind() -> None:
