@@ -20,7 +20,8 @@ _UNAVAILABLE: Final = 503
 class Pages(Web):
     """`/healthz`, `/readyz` and `/metrics`; every other address is not found."""
 
-    # Faust's pages show tables, services and assignments, and at `/` that all is well.
+    # Faust puts them on a server of its own making, which is never started (0.15); were they put
+    # here, they would show tables and services, and at `/` that all is well.
     default_blueprints: ClassVar[Any] = ()
     production_blueprints: ClassVar[Any] = ()
     debug_blueprints: ClassVar[Any] = ()
