@@ -175,11 +175,10 @@ class Intake(faust.Service):
             try:
                 # After a crash nothing more is committed: what crashed may have been to be done.
                 await self._end_lanes(finish=not self.crashed)
-            except OutsideFailure as error:
+            except Exception as error:  # noqa: BLE001 - the worker ends with it
                 await self.crash(error)
-            finally:
-                if self._member is not None:
-                    await close("group", self._member.stop())
+            if self._member is not None:
+                await close("group", self._member.stop())
 
     # What the group does.
 
