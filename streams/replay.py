@@ -99,6 +99,11 @@ class Replay:
         self._emit(self._engine.observe(ends, self.summary.lines + 1))
         return self._closed(sources)
 
+    @property
+    def now_us(self) -> int:
+        """How far event time has come: the greatest time of any partition, in microseconds."""
+        return max((reach.time_us for reach in self._reaches.values()), default=NEVER_US)
+
     def _roster(self, sources: Sequence[Source]) -> list[Partition]:
         met = [source.partition_of(beat) for source in sources for beat in source.head()]
         return list(dict.fromkeys([*self._feeds, *met]))

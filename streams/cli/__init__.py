@@ -8,6 +8,7 @@ import typer
 
 from streams.cli.check import check
 from streams.cli.demo import demo
+from streams.cli.diff import diff
 from streams.cli.explain import explain
 from streams.cli.mutate import mutate
 from streams.cli.new import new
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, new, mutate, simulate):
+for _command in (demo, replay, explain, diff, worker, check, new, mutate, simulate):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")
