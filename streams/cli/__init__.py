@@ -6,6 +6,7 @@ from typing import Final
 
 import typer
 
+from streams.cli.backtest import backtest
 from streams.cli.check import check
 from streams.cli.demo import demo
 from streams.cli.diff import diff
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, diff, worker, check, new, mutate, simulate):
+for _command in (demo, replay, explain, diff, backtest, worker, check, new, mutate, simulate):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")

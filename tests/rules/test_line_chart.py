@@ -1,6 +1,6 @@
 from xml.etree import ElementTree as ET
 
-from benchmarks.plot import line_chart
+from rules.authoring.line_chart import line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
