@@ -175,7 +175,8 @@ class _Between:
         self._only = only
         self.rule_set = cache(self._made)
         clauses = [clause for change in changes for clause in change.clauses]
-        self.trial = Trial(clauses, self._is_rule_set)
+        # With rules that read alerts each set costs a pass over the logs.
+        self.trial = Trial(clauses, self._is_rule_set, tries_pairs=only is None)
 
     def _made(self, taken: Set) -> RuleSet:
         rules = [change.rule(taken, self._timing) for change in self._changes]

@@ -78,13 +78,22 @@ class Trial:
     The empty set is the old rules, the set of all the new ones.
     """
 
-    def __init__(self, clauses: Sequence[Clause], is_rule_set: Callable[[Set], bool]) -> None:
+    def __init__(
+        self,
+        clauses: Sequence[Clause],
+        is_rule_set: Callable[[Set], bool],
+        *,
+        tries_pairs: bool = True,
+    ) -> None:
         """Begin with nothing tried.
 
         Args:
             clauses: all that differs.
             is_rule_set: tells whether a set of them, taken over, comes to rules at all.
+            tries_pairs: whether a set costs so little that every two clauses can be tried, as
+                long as they are few.
         """
+        self._tries_pairs = tries_pairs and len(clauses) <= _MOST_PAIRED
         self.clauses = tuple(clauses)
         self.all = frozenset(clauses)
         self.known: dict[Set, Standings] = {}
@@ -116,7 +125,7 @@ class Trial:
             needed = frozenset(cause.undone_by)
             if needed:
                 sets[needed] = None
-            if len(self.clauses) <= _MOST_PAIRED:
+            if self._tries_pairs:
                 sets.update(dict.fromkeys(map(frozenset, combinations(self.clauses, 2))))
         return [s for s in sets if s not in self.known and self._is_rule_set(s)]
 

@@ -13,7 +13,8 @@ from rules.fact import Identity
 from rules.moment import DAY_US, format_duration
 from rules.money import format_amount
 
-NONE: Final = "no outcome"
+NONE: Final = "none"
+"""Said of an alert that no outcome is known of."""
 _THOUSAND: Final = 1_000
 
 
@@ -50,7 +51,7 @@ class Result:
         rule: The rule's id.
         total: The alerts that are raised in the end.
         confirmed: Those of them that were fraud.
-        verdicts: How many of them turned out to be what; `no outcome` where nobody has said.
+        verdicts: How many of them turned out to be what; `none` where nobody has said.
         missed: Frauds of which an outcome names an alert of this rule that was not raised.
         spared: Alerts that outcomes call no fraud, and that were not raised.
         leads_us: How long before the money was gone each alert was first raised, in microseconds,
@@ -110,7 +111,8 @@ class Result:
             "" if self.rate is None else f"; {figure(self.rate)} alerts per 1,000 people and day"
         )
         yield f"{self.rule}: {self.total}{rate}"
-        told = ", ".join(f"{number:,} {what}" for what, number in self.verdicts.items() if number)
+        words = {NONE: "without any"}
+        told = ", ".join(f"{n:,} {words.get(v, v)}" for v, n in self.verdicts.items() if n)
         if told:
             yield f"  outcomes: {told}; confirmed at stake: {in_words(self.confirmed.amounts)}"
         yield f"  precision {self._precision()}; recall {self._recall()}"

@@ -331,23 +331,19 @@ def _paired(old: Sequence[Node], new: Sequence[Node], of: str) -> Iterator[_Pair
 def _conditions(old: Sequence[Node], new: Sequence[Node]) -> Iterator[_Pair]:
     """Yield conditions by what they say, wherever they stand: their order changes nothing."""
     left = list(new)
-    same: dict[int, Node] = {}
-    for at, node in enumerate(old):
-        twin = next((other for other in left if written(other) == written(node)), None)
-        if twin is not None:
-            left.remove(twin)
-            same[at] = twin
-    # Where one is gone and one has come, the author has changed that one, however much.
-    least = 0.0 if len(left) == len(old) - len(same) == 1 else _ALIKE
-    for at, node in enumerate(old):
-        twin = same.get(at)
-        near = max(left, key=partial(_likeness, node), default=None)
-        if twin is None and near is not None and _likeness(node, near) >= least:
-            left.remove(near)
-            twin = near
-        yield "", node, twin
-    for node in left:
-        yield "", None, node
+    twins: dict[int, Node] = {}
+    for least in (1.0, _ALIKE):
+        for at, node in enumerate(old):
+            near = max(left, key=partial(_likeness, node), default=None)
+            if at not in twins and near is not None and _likeness(node, near) >= least:
+                left.remove(near)
+                twins[at] = near
+    gone = [at for at in range(len(old)) if at not in twins]
+    if len(gone) == len(left) == 1:
+        # Where one is gone and one has come, the author has changed that one, however much.
+        twins[gone[0]] = left.pop()
+    yield from (("", node, twins.get(at)) for at, node in enumerate(old))
+    yield from (("", None, node) for node in left)
 
 
 def _likeness(first: Node, second: Node) -> float:
@@ -360,7 +356,8 @@ def _names(nodes: Sequence[Node], of: str) -> list[str]:
     for node in nodes:
         words = [_word(node, key) for key in _NAMED_BY[of]]
         name = next((word for word in words if word), of)
-        again = sum(other.partition(" ")[0] == name for other in found)
+        name = f"from {name}" if of == "bands" else name
+        again = sum(other == name or other.startswith(f"{name} ") for other in found)
         found.append(f"{name} {again + 1}" if again else name)
     return found
 

@@ -81,7 +81,7 @@ class DifferenceReport:
                 f" {_counted(len(self.clauses), 'clause')}"
             )
             yield from self._clause_lines()
-            yield f"{self.records:,} records; {_counted(self.alike, 'alert')} alike"
+            yield f"{self.records:,} records; alerts of these rules that are alike: {self.alike:,}"
             for kind in KINDS:
                 yield f"{kind}: {total(self.of_kind(kind))}"
             for kind in KINDS:
