@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from rules.authoring.backtest import Ground, Result, results, shortfalls
-from rules.authoring.standings import Standings
+from rules.authoring.standings import Standings, counted
 from rules.authoring.sweep import Sweep, SweepError, read_sweep, sweep_chart, sweep_lines
 from rules.language import Overrides, RuleFileError, check_files, load_rules, read_overrides
 from rules.rule import RuleSet
@@ -23,7 +23,7 @@ from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_params, read_rules, read_texts, sentences_of
 from streams.settings import Settings, load_settings
 from streams.summary import Summary
-from streams.variants import Replays
+from streams.variants import Replays, record_notes
 from streams.watching import Watch, owners
 
 _SHOWN = 5
@@ -77,8 +77,8 @@ class _Found:
     def as_lines(self) -> list[str]:
         people = "1 person" if self.ground.people == 1 else f"{self.ground.people:,} people"
         said = (
-            f"{self.records:,} records of {people} in {self.ground.days:.1f} days; outcomes of"
-            f" {len(self.ground.verdicts):,} alerts"
+            f"{counted(self.records, 'record')} of {people} in {self.ground.days:.1f} days;"
+            f" outcomes of {counted(len(self.ground.verdicts), 'alert')}"
         )
         lines = [said, *(line for result in self.rules for line in result.as_lines())]
         if self.sweep is not None:
@@ -164,8 +164,8 @@ def _read_outcomes(name: str | None, watch: Watch) -> Iterable[str]:
         why = f"; {first}" if first else ", though it holds other events: is it a log?"
         raise UsageFailure(f'--outcomes: "{name}" holds no outcome in {lines:,} lines{why}')
     if refused:
-        plural = "line breaks" if refused == 1 else "lines break"
-        yield f'{refused:,} {plural} the contract in "{name}" and count for nothing; {first}'
+        what = counted(refused, "line")
+        yield f'{what} of "{name}" not used, against the event contract; the first is {first}'
 
 
 def _measured(
@@ -233,11 +233,7 @@ def _ground(
 
 def _notes(summary: Summary, watch: Watch, ground: Ground, replays: Replays) -> Iterable[str]:
     """Yield what a reader of the figures has to know."""
-    if not summary.records:
-        yield "the logs hold no records"
-    refused = summary.refused.total()
-    if refused:
-        yield f"{refused:,} records break the event contract and counted for nothing"
+    yield from record_notes(summary)
     if summary.people_are_sampled:
         yield "the number of people is estimated from a sample"
     if not ground.verdicts:
@@ -248,7 +244,8 @@ def _notes(summary: Summary, watch: Watch, ground: Ground, replays: Replays) -> 
         " raised is in no outcome"
     )
     if watch.outcomes.nameless:
-        yield f"{watch.outcomes.nameless:,} outcomes name no alert and count for nothing"
+        nameless = counted(watch.outcomes.nameless, "outcome")
+        yield f"{nameless} without an alert's id: nothing can be said of those"
     several = list(watch.outcomes.contradictions())
     for own_id, counts, others in several[:_SHOWN]:
         yield (
@@ -256,12 +253,12 @@ def _notes(summary: Summary, watch: Watch, ground: Ground, replays: Replays) -> 
             f" is the greatest, and not {' or '.join(others)}"
         )
     if len(several) > _SHOWN:
-        yield f"of {len(several) - _SHOWN:,} more alerts outcomes contradict each other"
+        yield f"so do those of {counted(len(several) - _SHOWN, 'alert')} more"
     strangers = sorted(ground.verdicts.keys() - ground.owners.keys())
     if strangers:
         more = ", …" * (len(strangers) > _SHOWN)
         why = "" if replays.can_go_on else " (standard input cannot be searched for their events)"
         yield (
-            f"{len(strangers):,} outcomes are of alerts that no rule here could raise over these"
-            f" logs{why}, and count for nothing: {', '.join(strangers[:_SHOWN])}{more}"
+            f"outcomes name {counted(len(strangers), 'alert')} that no rule here could raise over"
+            f" these logs{why}, so they count for nothing: {', '.join(strangers[:_SHOWN])}{more}"
         )

@@ -14,7 +14,7 @@ from rules.authoring.attribution import Set, Trial
 from rules.authoring.clauses import Change, Document, NoRuleError, compare, documents, renamed
 from rules.authoring.difference_page import difference_page
 from rules.authoring.difference_report import DifferenceReport
-from rules.authoring.standings import Standings
+from rules.authoring.standings import Standings, counted
 from rules.language import read_overrides
 from rules.language.build import together
 from rules.rule import Rule, RuleSet
@@ -27,7 +27,7 @@ from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_params, read_rules, read_texts
 from streams.settings import Settings, load_settings
 from streams.summary import Summary
-from streams.variants import Replays
+from streams.variants import Replays, record_notes
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,11 @@ def _report(
 
 
 def _notes(summary: Summary, replays: Replays) -> list[str]:
-    notes = []
-    refused = summary.refused.total()
-    if not summary.records:
-        notes.append("the logs hold no records")
-    if refused:
-        notes.append(f"{refused:,} records break the event contract and counted for nothing")
+    notes = list(record_notes(summary))
     if summary.late:
         notes.append(
-            f"{summary.late:,} records came late: what is still remembered then depends on all"
-            " rules that are run, so a replay of all of OLD or NEW may judge these otherwise"
+            f"{counted(summary.late, 'record')} came late: what is still remembered then depends"
+            " on all rules that are run, so a replay of all of OLD or NEW may judge otherwise"
         )
     if not replays.can_go_on:
         notes.append("standard input was read once, so sets of clauses were not all tried")

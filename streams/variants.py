@@ -1,11 +1,11 @@
 """Several rule sets replayed over the same recorded logs, and how their alerts stand."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from rules.alert import Alert, alert_id
-from rules.authoring.standings import Standing, Standings, standing_of, updated
+from rules.authoring.standings import Standing, Standings, counted, standing_of, updated
 from rules.rule import Rule, RuleSet
 from rules.watermark import END_US
 from streams.ingest import Ingest
@@ -105,3 +105,13 @@ class Replays:
             summary = replay.run(logs, note, lambda _letter: None)
         self.ends_us = replay.now_us
         return found, summary
+
+
+def record_notes(summary: Summary) -> Iterator[str]:
+    """Yield what a reader of a report has to know of the records that it rests on."""
+    if not summary.records:
+        yield "the logs hold no records"
+    refused = summary.refused.total()
+    if refused:
+        breaks = "breaks" if refused == 1 else "break"
+        yield f"{counted(refused, 'record')} {breaks} the event contract and counted for nothing"

@@ -183,10 +183,9 @@ class Trial:
 
 
 def _differing(old: Standing | None, new: Standing | None) -> Iterator[str]:
-    """Yield in what two standings of one alert differ."""
+    """Yield in what two standings of one alert differ; one side at least has it."""
     if old is None or new is None:
-        if old is not new:
-            yield "alert"
+        yield "alert"
         return
     for aspect in _ASPECTS:
         if _aspect(aspect, old) != _aspect(aspect, new):

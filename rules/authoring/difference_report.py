@@ -6,7 +6,7 @@ from typing import Final
 
 from rules.authoring.attribution import KINDS, Cause, Difference, Kind
 from rules.authoring.clauses import Clause
-from rules.authoring.standings import Standing, Total, total_of
+from rules.authoring.standings import Standing, Total, counted, total_of
 from rules.moment import format_moment
 from rules.money import format_amount
 
@@ -77,11 +77,12 @@ class DifferenceReport:
         else:
             rules = len({clause.rule for clause in self.clauses})
             yield (
-                f"{_counted(rules, 'rule')} {'judges' if rules == 1 else 'judge'} differently, in"
-                f" {_counted(len(self.clauses), 'clause')}"
+                f"{counted(rules, 'rule')} {'judges' if rules == 1 else 'judge'} differently, in"
+                f" {counted(len(self.clauses), 'clause')}"
             )
             yield from self._clause_lines()
-            yield f"{self.records:,} records; alerts of these rules that are alike: {self.alike:,}"
+            records = counted(self.records, "record")
+            yield f"{records}; alerts of these rules that are alike: {self.alike:,}"
             for kind in KINDS:
                 yield f"{kind}: {total(self.of_kind(kind))}"
             for kind in KINDS:
@@ -173,10 +174,6 @@ def _together(clauses: Sequence[Clause]) -> str:
 def short(text: str) -> str:
     """Return a text, cut where it is too long for a line."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _clause_as_json(clause: Clause) -> dict[str, object]:

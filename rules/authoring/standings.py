@@ -94,11 +94,16 @@ class Total:
 
     def __str__(self) -> str:
         """Return it in words: `2 alerts of 1 person, 20000 CNY`."""
-        alerts = "1 alert" if self.alerts == 1 else f"{self.alerts:,} alerts"
+        alerts = counted(self.alerts, "alert")
         if not self.alerts:
             return alerts
         people = "1 person" if self.people == 1 else f"{self.people:,} people"
         return f"{alerts} of {people}, {in_words(self.amounts)}"
+
+
+def counted(number: int, what: str) -> str:
+    """Return `1 alert`, `2 alerts`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def in_words(amounts: Mapping[str, Decimal]) -> str:
