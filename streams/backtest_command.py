@@ -225,10 +225,7 @@ def _ground(
     if strangers and replays.can_go_on:
         known |= owners(strangers, rule_set.rules, replays.logs)
     calls, bank, both = summary.people
-    begins_us = replays.ends_us if watch.begins_us is None else watch.begins_us
-    return Ground(
-        verdicts, known, watch.gone_at_us, calls + bank - both, replays.ends_us - begins_us
-    )
+    return Ground(verdicts, known, watch.gone_at_us, calls + bank - both, watch.span_us)
 
 
 def _notes(summary: Summary, watch: Watch, ground: Ground, replays: Replays) -> Iterable[str]:

@@ -29,7 +29,7 @@ def _plain_ingest(rule_set: RuleSet, settings: Settings, pseudonyms: Pseudonyms)
 class Replays:
     """Replays rule sets over the same logs.
 
-    `passes` counts how often these have been read, `ends_us` is how far event time came in them.
+    `passes` counts how often these have been read.
 
     Rules on outside events know nothing of each other, so those of all sets share one pass, each
     distinct one judged once. Where some rule reads alerts, each set has a pass of its own.
@@ -43,7 +43,6 @@ class Replays:
     make_ingest: MakeIngest = _plain_ingest
     watch: OpenLog = lambda log: log
     passes: int = 0
-    ends_us: int = 0
 
     @property
     def can_go_on(self) -> bool:
@@ -103,7 +102,6 @@ class Replays:
             logs = [self.watch(stack.enter_context(open_log(name))) for name in self.logs]
             stack.enter_context(progress_of(logs, replay.summary))
             summary = replay.run(logs, note, lambda _letter: None)
-        self.ends_us = replay.now_us
         return found, summary
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from rules.alert import alert_id
 from rules.authoring.outcomes import Outcomes, outcome_of
-from rules.events import EVENTS, EventSpec
+from rules.events import BY_WIRE_TYPE, EVENTS, EventSpec
 from rules.fact import Event, Identity, greatest
 from rules.moment import parse_moment
 from rules.rule import Rule, RuleSet
@@ -20,7 +20,6 @@ from streams.wire.pseudonyms import Pseudonyms
 from streams.wire.records import Refusal, decode_record
 
 _OUTCOME: Final = EVENTS["outcome"].wire_type.encode()
-_HEARTBEAT: Final = EVENTS["heartbeat"].wire_type
 
 
 class _Head(msgspec.Struct):
@@ -43,6 +42,7 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self.outcomes = Outcomes()
         self.begins_us: int | None = None
+        self.ends_us: int | None = None
         self.refused = 0
         self._settle = settings.timing.settle
         self._anchors: dict[Identity, Event] = {}
@@ -58,25 +58,26 @@ class Watch:
         held = {field.name: getattr(log, field.name) for field in fields(Log)}
         return _WatchedLog(**held, note=self._chunk)
 
-    def _chunk(self, chunk: bytes, *, is_first: bool) -> None:
-        if is_first:
-            self._begin(chunk)
+    def _chunk(self, chunk: bytes) -> None:
+        lines = chunk.split(b"\n")
+        for ends in (lines, lines[::-1]):
+            time_us = next(filter(None, map(_time_us, ends)), None)
+            if time_us is not None:
+                self.begins_us = min(time_us, self.begins_us or time_us)
+                self.ends_us = max(time_us, self.ends_us or time_us)
         if _OUTCOME in chunk:
-            for line in chunk.split(b"\n"):
+            for line in lines:
                 if _OUTCOME in line:
                     self.outcome(line)
 
-    def _begin(self, chunk: bytes) -> None:
-        for line in chunk.split(b"\n"):
-            try:
-                head = _decode_head(line)
-                time_us = parse_moment(head.time)
-            # The errors of msgspec and of moments are all ValueErrors.
-            except ValueError:
-                continue
-            if head.type != _HEARTBEAT:
-                self.begins_us = min(time_us, self.begins_us or time_us)
-                return
+    @property
+    def span_us(self) -> int:
+        """How much event time lies between the first and the last record, in microseconds.
+
+        Many lines are read at a time, and of these the first and the last count. Heartbeats and
+        outcomes do not: they come from after what they speak of.
+        """
+        return (self.ends_us or 0) - (self.begins_us or 0)
 
     def outcome(self, line: bytes) -> Refusal | None:
         """Note a line if it is an outcome; return why it is refused, if it is."""
@@ -104,21 +105,27 @@ class Watch:
         ).tell(self.event)
 
 
-class _Note(Protocol):
-    def __call__(self, chunk: bytes, *, is_first: bool) -> None: ...
+def _time_us(line: bytes) -> int | None:
+    """Return when a record was that people's days are made of; None of any other line."""
+    try:
+        head = _decode_head(line)
+        time_us = parse_moment(head.time)
+    # The errors of msgspec and of moments are all ValueErrors.
+    except ValueError:
+        return None
+    spec = BY_WIRE_TYPE.get(head.type)
+    return None if spec is None or spec.side == "everyone" else time_us
 
 
 @dataclass(frozen=True)
 class _WatchedLog(Log):
     """A log that tells what it hands out."""
 
-    note: _Note = lambda _chunk, *, is_first: None  # noqa: ARG005 - what a note is called with
+    note: Callable[[bytes], None] = lambda _chunk: None
 
     def chunks(self) -> Iterator[bytes]:
-        is_first = True
         for chunk in super().chunks():
-            self.note(chunk, is_first=is_first)
-            is_first = False
+            self.note(chunk)
             yield chunk
 
 

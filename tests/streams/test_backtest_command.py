@@ -111,6 +111,15 @@ def test_a_fraud_whose_alert_was_not_raised_is_missed_and_a_lower_threshold_find
     assert said["people"] == 5
 
 
+def test_days_are_those_of_records_about_people(tmp_path: Path) -> None:
+    late = pay("eve").replace("2023-07-08", "2023-07-09").replace("p-eve", "p-late")
+    beat = LOG[0].replace("2023-07-08", "2023-07-12")
+    lines = ["{", LOG[0], *LOG[1:], late, *found_out(tmp_path), beat]
+    said = figures(asked(tmp_path, "--format", "json", lines=lines))
+    # From 10:50, when the first call has been told, to 10:55 on the day after.
+    assert said["days"] == pytest.approx(1 + 5 / 1440, abs=1e-6)
+
+
 def test_outcomes_inside_the_logs_count_too(tmp_path: Path) -> None:
     result = asked(tmp_path, "--format", "json", lines=[*LOG, *found_out(tmp_path)])
     (rule,) = figures(result)["rules"]
