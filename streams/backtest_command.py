@@ -18,7 +18,7 @@ from rules.rule import RuleSet
 from streams.clock import now_us
 from streams.failures import UsageFailure
 from streams.files import output
-from streams.logs import STDIN, open_log
+from streams.logs import open_log
 from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_params, read_rules, read_texts, sentences_of
 from streams.settings import Settings, load_settings
@@ -184,7 +184,7 @@ def _measured(
         make_ingest=watch.ingest,
         watch=watch.log,
     )
-    base, values, summary = _replayed(replays, rule_set, varied)
+    (base, *values), summary = replays.run([rule_set, *varied])
     ground = _ground(replays, (base, *values), rule_set, watch, summary)
     found = results([rule.id for rule in rule_set.rules if not rule.is_signal], base, ground)
     of_values = [
@@ -194,22 +194,6 @@ def _measured(
     ]
     notes += _notes(summary, watch, ground, replays)
     return _Found(found, sweep, of_values, summary.records, ground, notes)
-
-
-def _replayed(
-    replays: Replays, rule_set: RuleSet, varied: Sequence[RuleSet]
-) -> tuple[Standings, Sequence[Standings], Summary]:
-    """Replay the rules as they are and as they are varied: in one pass if that can be."""
-    if varied and rule_set.second_stage.rules:
-        if STDIN in replays.logs:
-            raise UsageFailure(
-                "some rule reads alerts, so a sweep reads logs several times, and standard input"
-                " cannot be"
-            )
-        (base,), summary = replays.run([rule_set])
-        return base, replays.run(varied)[0], summary
-    (base, *values), summary = replays.run([rule_set, *varied])
-    return base, values, summary
 
 
 def _ground(

@@ -20,7 +20,6 @@ from rules.language.build import together
 from rules.rule import Rule, RuleSet
 from rules.timing import Timing
 from streams.clock import now_us
-from streams.failures import UsageFailure
 from streams.files import output
 from streams.logs import STDIN, open_log
 from streams.replay_command import pseudonyms_of
@@ -103,8 +102,16 @@ def _report(
         request.logs, settings, pseudonyms_of(settings), now_us(), signals=request.signals
     )
     trials, summary = _tried(replays, sides, changes, settings.timing)
-    notes += _notes(summary, replays)
     differences = [each for trial in trials for each in trial.differences()]
+    notes += record_notes(summary)
+    if summary.late:
+        notes.append(
+            f"{counted(summary.late, 'record')} came late: what is still remembered then depends"
+            " on all rules that are run, so a replay of all of OLD or NEW may judge otherwise"
+        )
+    is_open = any(not cause.smallest for each in differences for cause in each.causes)
+    if is_open and not replays.can_go_on:
+        notes.append("standard input was read once, so not all sets of clauses were tried")
     differences.sort(key=lambda d: (d.standing.anchor_at_us, d.standing.alert_id))
     alike = sum(
         len({*trial.known[frozenset()], *trial.known[trial.all]}) for trial in trials
@@ -114,41 +121,20 @@ def _report(
     )
 
 
-def _notes(summary: Summary, replays: Replays) -> list[str]:
-    notes = list(record_notes(summary))
-    if summary.late:
-        notes.append(
-            f"{counted(summary.late, 'record')} came late: what is still remembered then depends"
-            " on all rules that are run, so a replay of all of OLD or NEW may judge otherwise"
-        )
-    if not replays.can_go_on:
-        notes.append("standard input was read once, so sets of clauses were not all tried")
-    return notes
-
-
 def _tried(
     replays: Replays, sides: tuple[_Side, _Side], changes: Sequence[Change], timing: Timing
 ) -> tuple[list[Trial], Summary]:
     """Try what the changes come to, one rule at a time; rules that read alerts all together."""
     second = {r.id for side in sides for r in side.rules.second_stage.rules}
-    lone = [_Between([change], (), timing) for change in changes if change.id not in second]
-    counted = [_try(replays, lone, Trial.first_sets), _try(replays, lone, Trial.further_sets)]
-    every = lone
+    every = [_Between([change], (), timing) for change in changes if change.id not in second]
     if second:
-        if STDIN in replays.logs:
-            raise UsageFailure(
-                "some rule reads alerts, so logs are read several times, and standard input"
-                " cannot be"
-            )
         changed = {change.id for change in changes}
         same = [rule for rule in sides[1].rules.rules if rule.id not in changed]
-        whole = [_Between(changes, same, timing, only=second)]
-        # Each set has a pass of its own here, so the clauses are tried only if there is need.
-        steps = (Trial.sides, Trial.first_sets, Trial.further_sets)
-        counted += [_try(replays, whole, sets_of) for sets_of in steps]
-        every = [*lone, *whole]
-    summaries = [summary for summary in counted if summary is not None]
-    return [between.trial for between in every], summaries[0]
+        every.append(_Between(changes, same, timing, only=second))
+    summary = _try(replays, every, Trial.first_sets)
+    if replays.can_go_on:
+        _try(replays, every, Trial.further_sets)
+    return [between.trial for between in every], summary
 
 
 class _Between:
@@ -170,8 +156,7 @@ class _Between:
         self._only = only
         self.rule_set = cache(self._made)
         clauses = [clause for change in changes for clause in change.clauses]
-        # With rules that read alerts each set costs a pass over the logs.
-        self.trial = Trial(clauses, self._is_rule_set, tries_pairs=only is None)
+        self.trial = Trial(clauses, self._is_rule_set)
 
     def _made(self, taken: Set) -> RuleSet:
         rules = [change.rule(taken, self._timing) for change in self._changes]
@@ -193,11 +178,11 @@ class _Between:
 
 def _try(
     replays: Replays, every: Sequence[_Between], sets_of: Callable[[Trial], Sequence[Set]]
-) -> Summary | None:
-    """Try the sets that are asked for; None if there are none, or no log to read again."""
+) -> Summary:
+    """Try the sets that are asked for, all in one pass over the logs; none if none is."""
     wanted = [(between, taken) for between in every for taken in sets_of(between.trial)]
-    if not wanted or not replays.can_go_on:
-        return None
+    if not wanted:
+        return Summary()
     found, summary = replays.run([between.rule_set(taken) for between, taken in wanted])
     for (between, taken), standings in zip(wanted, found, strict=True):
         between.keep(taken, standings)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from rules.alert import Alert, alert_id
+from rules.alert import Alert
+from rules.authoring.side_by_side import SideBySide
 from rules.authoring.standings import Standing, Standings, counted, standing_of, updated
-from rules.rule import Rule, RuleSet
+from rules.rule import RuleSet
 from rules.watermark import END_US
 from streams.ingest import Ingest
 from streams.logs import STDIN, Log, open_log
@@ -30,9 +31,6 @@ class Replays:
     """Replays rule sets over the same logs.
 
     `passes` counts how often these have been read.
-
-    Rules on outside events know nothing of each other, so those of all sets share one pass, each
-    distinct one judged once. Where some rule reads alerts, each set has a pass of its own.
     """
 
     logs: Sequence[str]
@@ -55,36 +53,17 @@ class Replays:
         Raises:
             OutsideFailure: A log cannot be read.
         """
-        if any(rule_set.second_stage.rules for rule_set in rule_sets):
-            each = [self._pass(rule_set) for rule_set in rule_sets]
-            return [standings for standings, _ in each], each[-1][1]
-        named: dict[tuple[str, str], Rule] = {}
-        for rule in (rule for rule_set in rule_sets for rule in rule_set.rules):
-            # No rule's own id has such a sign in it.
-            name = f"{rule.id}~{len(named)}"
-            named.setdefault((rule.id, rule.digest), replace(rule, id=name))
-        every = RuleSet(tuple(sorted(named.values(), key=lambda rule: rule.id)))
-        own_rules = {
-            named[rule.id, rule.digest].id: rule for each in rule_sets for rule in each.rules
-        }
-        standings, summary = self._pass(every)
-        by_rule: dict[str, dict[str, Standing]] = {}
-        for standing in standings.values():
-            rule = own_rules[standing.rule]
-            own_id = alert_id(rule, standing.anchor, standing.person)
-            own = replace(standing, rule=rule.id, alert_id=own_id)
-            by_rule.setdefault(standing.rule, {})[own_id] = own
-        found: list[Standings] = []
-        for rule_set in rule_sets:
-            names = [named[rule.id, rule.digest].id for rule in rule_set.rules]
-            found.append({n: s for name in names for n, s in by_rule.get(name, {}).items()})
-        return found, summary
-
-    def _pass(self, rule_set: RuleSet) -> tuple[Standings, Summary]:
         assert self.can_go_on, "whoever asks for another pass has to see whether there can be one"
         self.passes += 1
-        ingest = self.make_ingest(rule_set, self.settings, self.pseudonyms)
-        replay = Replay(rule_set, ingest, self.settings.lateness_us, as_of_us=self.as_of_us)
+        every = SideBySide(rule_sets)
+        ingest = self.make_ingest(every.rule_set, self.settings, self.pseudonyms)
+        replay = Replay(
+            every.rule_set,
+            ingest,
+            self.settings.lateness_us,
+            as_of_us=self.as_of_us,
+            make_engine=every.engine,
+        )
         found: dict[str, Standing] = {}
 
         def note(alert: Alert) -> None:
@@ -102,7 +81,7 @@ class Replays:
             logs = [self.watch(stack.enter_context(open_log(name))) for name in self.logs]
             stack.enter_context(progress_of(logs, replay.summary))
             summary = replay.run(logs, note, lambda _letter: None)
-        return found, summary
+        return every.standings(found), summary
 
 
 def record_notes(summary: Summary) -> Iterator[str]:

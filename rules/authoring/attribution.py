@@ -78,43 +78,25 @@ class Trial:
     The empty set is the old rules, the set of all the new ones.
     """
 
-    def __init__(
-        self,
-        clauses: Sequence[Clause],
-        is_rule_set: Callable[[Set], bool],
-        *,
-        tries_pairs: bool = True,
-    ) -> None:
+    def __init__(self, clauses: Sequence[Clause], is_rule_set: Callable[[Set], bool]) -> None:
         """Begin with nothing tried.
 
         Args:
             clauses: all that differs.
             is_rule_set: tells whether a set of them, taken over, comes to rules at all.
-            tries_pairs: whether a set costs so little that every two clauses can be tried, as
-                long as they are few.
         """
-        self._tries_pairs = tries_pairs and len(clauses) <= _MOST_PAIRED
         self.clauses = tuple(clauses)
         self.all = frozenset(clauses)
         self.known: dict[Set, Standings] = {}
         self._is_rule_set = is_rule_set
 
-    def sides(self) -> list[Set]:
-        """Return the two sides."""
-        return [frozenset(), self.all]
-
     def first_sets(self) -> list[Set]:
-        """Return the sides, and each clause taken over alone and taken back alone.
-
-        Nothing once the sides are known and alike; nor what is known.
-        """
-        if self.known and not self.differences():
-            return []
+        """Return the two sides, and each clause taken over alone and taken back alone."""
         alone = (self._standing(frozenset({clause})) for clause in self.clauses)
         back = (self.all - {clause} for clause in self.clauses)
-        sets = [*self.sides(), *(s for s in alone if s is not None)]
+        sets = [frozenset[Clause](), self.all, *(s for s in alone if s is not None)]
         sets += [s for s in back if self._is_rule_set(s)]
-        return [s for s in dict.fromkeys(sets) if s not in self.known]
+        return list(dict.fromkeys(sets))
 
     def further_sets(self) -> list[Set]:
         """Return what is to be tried for what no set so far explains."""
@@ -125,7 +107,7 @@ class Trial:
             needed = frozenset(cause.undone_by)
             if needed:
                 sets[needed] = None
-            if self._tries_pairs:
+            if len(self.clauses) <= _MOST_PAIRED:
                 sets.update(dict.fromkeys(map(frozenset, combinations(self.clauses, 2))))
         return [s for s in sets if s not in self.known and self._is_rule_set(s)]
 

@@ -17,13 +17,14 @@ class Standing:
     """An alert as its last record tells it.
 
     `raised_at_us` is how far event time had come when its first record was written, which the
-    record numbered `record` caused. `person` is whom it concerns, or the rule's key.
+    record numbered `record` caused. `key` is the rule's, `person` whom it concerns, else the key.
     """
 
     alert_id: str
     rule: str
     anchor: Identity
     anchor_at_us: int
+    key: str
     person: str
     money: Money | None
     state: str
@@ -61,6 +62,7 @@ def standing_of(alert: Alert, now_us: int) -> Standing:
         rule=content["rule"]["id"],
         anchor=Identity(anchor["source"], anchor["type"], anchor["id"]),
         anchor_at_us=alert.anchor_start_us,
+        key=content["key"],
         person=content.get("person", content["key"]),
         money=money,
         state=alert.state,

@@ -21,6 +21,7 @@ def standing(number: int, rule: str = "tried", state: str = "raised") -> Standin
         rule=rule,
         anchor=Identity("//bank.example/core", "transfer", f"p{number}"),
         anchor_at_us=0,
+        key="somebody",
         person=f"person {number // 2}",
         money=Money(Decimal(100), "CNY"),
         state=state,
