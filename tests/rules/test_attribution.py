@@ -116,7 +116,9 @@ def test_four_clauses_are_the_fewest_that_were_tried() -> None:
 
 
 def test_what_needs_another_clause_is_tried_with_it() -> None:
-    assert causes(World(3, ["c"], refused="c")) == [(("alert",), ["bc"], True)]
+    world = World(3, ["c"], refused="c")
+    assert world.trial.first_sets()[2:5] == [some("a"), some("b"), some("bc")]
+    assert causes(world) == [(("alert",), ["bc"], True)]
 
 
 def test_what_no_two_more_make_a_rule_of_is_tried_only_with_all() -> None:
@@ -183,3 +185,15 @@ def test_of_many_causes_the_first_are_told() -> None:
 def test_a_page_without_notes_has_no_heading_for_them() -> None:
     page = difference_page(DifferenceReport("old", "new", (), (), 0, 0, ()))
     assert "<h2>Notes</h2>" not in page
+
+
+def test_of_many_clauses_not_every_two_are_tried() -> None:
+    clauses = [
+        Clause("tried", f"c{n}", "1", "2", "new/tried.yaml", Place(n, 1)) for n in range(13)
+    ]
+    trial = Trial(clauses, lambda _: True)
+    trial.known = {taken: {} for taken in trial.first_sets()}
+    trial.known[trial.all] = {"a1": FIRST}
+    assert trial.further_sets() == []
+    (cause,) = trial.differences()[0].causes
+    assert (len(cause.sets[0]), cause.smallest) == (13, False)
