@@ -120,6 +120,15 @@ def test_days_are_those_of_records_about_people(tmp_path: Path) -> None:
     assert said["days"] == pytest.approx(1 + 5 / 1440, abs=1e-6)
 
 
+def test_the_lead_follows_the_greatest_record_of_a_transfer(tmp_path: Path) -> None:
+    first = pay("ann", irrevocable_at="2023-07-08T11:00:00Z")
+    later = pay("ann", irrevocable_at="2023-07-08T12:00:00Z", status="held")
+    later = later.replace('"id": "p-ann-', '"sequence": 1, "id": "later-')
+    for lines in ([call("ann"), first, later], [call("ann"), later, first]):
+        (rule,) = figures(asked(tmp_path, "--format", "json", lines=lines))["rules"]
+        assert rule["lead"]["median_seconds"] == 65 * 60
+
+
 def test_outcomes_inside_the_logs_count_too(tmp_path: Path) -> None:
     result = asked(tmp_path, "--format", "json", lines=[*LOG, *found_out(tmp_path)])
     (rule,) = figures(result)["rules"]

@@ -183,16 +183,20 @@ def test_a_parameter_from_outside_is_a_clause_of_its_file(tmp_path: Path) -> Non
 def test_the_page_holds_everything_and_escapes_it(tmp_path: Path) -> None:
     page = tmp_path / "diff.html"
     lines = [call("ann"), pay("ann", amount="1500", transfer_id="<script>p</script>"), "{"]
-    result = asked(
-        tmp_path, [RULE], [changed("least", "unless")], "--html", str(page), lines=lines
-    )
+    new = changed("least", "unless").replace('"recalled"', '"recalled", "held"')
+    params = tmp_path / "<u>.yaml"
+    params.write_text("stranger_then_payee:\n  after_call: 3h\n", encoding="utf-8")
+    arguments = ["--html", str(page), "--new-params", str(params)]
+    result = asked(tmp_path, [RULE], [new], *arguments, lines=lines)
     assert result.exit_code == 0
     text = page.read_text(encoding="utf-8")
+    assert "<u>" not in text
+    assert "&lt;u&gt;" in text
     assert "<script" not in text
     assert "&lt;script&gt;p&lt;/script&gt;" in text
     assert "1 record breaks the event contract" in text
     assert not re.search(r"(src|href)=", text)
-    assert text.count("<tr>") == text.count("</tr>") == 4 + 3 + 2
+    assert text.count("<tr>") == text.count("</tr>") == 4 + 5 + 2
 
 
 def test_long_lists_are_cut_in_words_only(tmp_path: Path) -> None:
