@@ -18,6 +18,7 @@ from rules.rule import RuleSet
 from streams.clock import now_us
 from streams.failures import UsageFailure
 from streams.files import output
+from streams.garbage import look_seldom
 from streams.logs import open_log
 from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_params, read_rules, read_texts, sentences_of
@@ -99,6 +100,7 @@ def run_backtest(request: BacktestRequest) -> bool:
     sweep, varied = _sweep(request, settings)
     watch = Watch(settings)
     notes = list(_read_outcomes(request.outcomes, watch))
+    look_seldom()
     found = _measured(request, settings, (rule_set, sweep, varied), watch, notes)
     if request.chart is not None and found.sweep is not None:
         with output(request.chart) as stream:

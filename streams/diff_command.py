@@ -21,6 +21,7 @@ from rules.rule import Rule, RuleSet
 from rules.timing import Timing
 from streams.clock import now_us
 from streams.files import output
+from streams.garbage import look_seldom
 from streams.logs import STDIN, open_log
 from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_params, read_rules, read_texts
@@ -68,6 +69,7 @@ def run_diff(request: DiffRequest) -> None:
             with open_log(name):
                 # A log that is not there is named before the work, and though none is needed.
                 pass
+    look_seldom()
     report = _report(request, settings, (old, new), changes)
     if request.html is not None:
         with output(request.html) as stream:
