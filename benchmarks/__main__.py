@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import sizing as sizes
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
 from benchmarks.kafka import tables as on_kafka
@@ -20,6 +21,8 @@ _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
 _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
+_SIZING: Final = _ROOT / "docs" / "sizing.md"
+_PEOPLE: Final = (100_000, 300_000, 1_000_000)
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -103,6 +106,22 @@ def reliability(
 ) -> None:
     """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
     text = asyncio.run(storms.tables(people, rounds, say))
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def sizing(
+    *,
+    people: Annotated[
+        list[int] | None, typer.Option(min=1000, help="Once for each number that is remembered.")
+    ] = None,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIZING,
+) -> None:
+    """Measure what a remembered row costs, and how many rows are kept."""
+    text = "".join(sizes.tables(sorted(people or _PEOPLE), seed, folder, say))
     out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 

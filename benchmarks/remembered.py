@@ -56,7 +56,7 @@ def _cost(rows: int) -> Cost:
         start_s = time.perf_counter()
         correlator.observe([decode_row(key, value, timing)], revision)
         begun_s += time.perf_counter() - start_s
-    held, remembered = _resident_bytes() - before, correlator.remembered()
+    held, remembered = _resident_bytes() - before, correlator.remembered()[1]
     correlator.observe([Mark(*_FEED, _BEGINS_US + 30 * DAY_US)], rows)
     assert correlator.oldest_revision() is None, "a month later nothing is needed any more"
     return Cost(rows, remembered, held, _resident_bytes() - before, begun_s, log_bytes)
