@@ -76,8 +76,8 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
     )
     if settings.web_port:
         setup_prometheus_sensors(app, pattern="/metrics")
-    producer = Producer(settings.kafka_bootstrap_servers)
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    producer = Producer(settings)
+    bus = Bus(settings, epoch.group)
     stages = stages_of(epoch, rule_set)
     taking_in = IngestStation(
         app.channel(),

@@ -33,6 +33,7 @@ from streams.clock import now_us
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
+from streams.refusals import why
 from streams.settings import Settings
 from streams.wire.commits import encode_watermark
 
@@ -265,7 +266,7 @@ class Intake(faust.Service):
             except OffsetOutOfRangeError as error:
                 raise OutsideFailure(_retained_away(error)) from error
             except KafkaError as error:
-                raise OutsideFailure(f"reading has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"reading has failed: {why(error)}") from error
             # Nothing is awaited from here on: a rebalance in between would make rows outlive
             # their lane.
             for place, rows in fetched.items():
@@ -314,7 +315,7 @@ class Intake(faust.Service):
                 log.info("commit_refused", why=type(error).__name__)
                 return
             except KafkaError as error:
-                raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"committing has failed: {why(error)}") from error
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit
 

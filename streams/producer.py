@@ -12,6 +12,8 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from rules.watermark import Partition
 from streams.failures import OutsideFailure
+from streams.refusals import why
+from streams.security import KafkaSettings, client_options
 
 _BATCH_BYTES: Final = 256 * 1024
 _spread: Final = DefaultPartitioner()
@@ -40,16 +42,16 @@ class Sender(Protocol):
 class Producer(faust.Service):
     """A `Sender` to a broker."""
 
-    def __init__(self, bootstrap_servers: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+    def __init__(self, settings: KafkaSettings, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
         super().__init__(**kwargs)
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._settings = settings
         self._producer: AIOKafkaProducer | None = None
 
     async def on_start(self) -> None:
         """Connect."""
         # What leaves together is sent together anyway, so lingering would only add latency.
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_options(self._settings),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -75,9 +77,7 @@ class Producer(faust.Service):
         except KafkaError as error:
             # The error's own text stays out: it could hold what the record holds.
             topics = ", ".join(sorted({m.topic for m in messages}))
-            raise OutsideFailure(
-                f"a record for {topics} was not taken: {type(error).__name__}"
-            ) from None
+            raise OutsideFailure(f"a record for {topics} was not taken: {why(error)}") from None
 
     async def _by_partition(
         self, messages: Sequence[Message]

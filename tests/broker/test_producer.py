@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.failures import OutsideFailure
 from streams.producer import Message, Producer
+from streams.settings import load_settings
 from tests.broker.bus import Bus
 
 pytestmark = pytest.mark.broker
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.broker
 @asynccontextmanager
 async def producing(address: str) -> AsyncIterator[Producer]:
     """Run a producer."""
-    producer = Producer([address])
+    producer = Producer(load_settings({}, kafka_bootstrap_servers=address))
     await producer.start()
     try:
         yield producer
