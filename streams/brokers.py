@@ -26,6 +26,7 @@ IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
 _ANSWER_S = 2.0
+_LONGEST_ANSWER = 1_000_000
 _DOWNLOAD_S = 300.0
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -222,8 +223,10 @@ def answers(address: str) -> bool:
     try:
         with socket.create_connection((host, int(port)), timeout=_ANSWER_S) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            return len(connection.recv(4)) > 0
-    except (OSError, ValueError):
+            size: int = struct.unpack(">i", connection.recv(4))[0]
+            # What speaks TLS, or is of the web, answers too; read as a size, that is a vast one.
+            return 0 < size < _LONGEST_ANSWER
+    except (OSError, ValueError, struct.error):
         return False
 
 

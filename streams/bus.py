@@ -85,7 +85,7 @@ class Bus(faust.Service):
                 offset, metadata = found[place]
                 return None if offset < 0 else Commit(offset, metadata)
             except DENIED as error:
-                raise OutsideFailure(f"the broker tells no commits: {why(error)}") from error
+                raise OutsideFailure(f"no commits: {why(error, self._group)}") from error
             # aiokafka 0.14 meets an AttributeError of its own where the broker sends an error.
             except (KafkaError, AttributeError, KeyError) as error:
                 if asyncio.get_running_loop().time() > give_up_at:

@@ -56,17 +56,21 @@ class Refusal(NamedTuple):
     is_final: bool = True
 
 
-def why(error: KafkaError) -> str:
+def why(error: KafkaError, group: str = "") -> str:
     """Return what a broker's error means to an operator: the error's name, unless it is a denial.
 
     Its own text stays out: it could hold what a record holds.
+
+    Args:
+        error: the broker's.
+        group: the consumer group that it was about, where the error does not say.
     """
     what = error.args[0] if error.args else ""
     if isinstance(error, TopicAuthorizationFailedError):
         names = ", ".join(sorted(map(str, {what} if isinstance(what, str) else what)))
         return f"this principal may not use topic {names} so; {_WHO}"
     if isinstance(error, GroupAuthorizationFailedError):
-        return f"this principal may not use group {what}; {_WHO}"
+        return f"this principal may not use group {group or what}; {_WHO}"
     if isinstance(error, ClusterAuthorizationFailedError):
         return f"this principal may not do so on the cluster; {_WHO}"
     return type(error).__name__
@@ -82,7 +86,7 @@ async def find_refusal(settings: KafkaSettings) -> Refusal | None:
         try:
             brokers = await _named_by(settings, server)
         except (KafkaError, OSError, EOFError) as error:
-            refusals.append(await _told(error, settings, server))
+            refusals.append(await told(error, settings, server))
             continue
         return await _first_of(settings, brokers)
     # One that is wrong for good says more than one that may come back.
@@ -94,7 +98,7 @@ async def _first_of(settings: KafkaSettings, brokers: list[str]) -> Refusal | No
         try:
             await _named_by(settings, broker)
         except (KafkaError, OSError, EOFError) as error:
-            refusal = await _told(error, settings, broker)
+            refusal = await told(error, settings, broker)
             return refusal._replace(
                 sentence=f"{refusal.sentence} (the address that the broker itself gives out)"
             )
@@ -121,7 +125,8 @@ async def _connection(settings: KafkaSettings, server: str) -> AsyncIterator[AIO
         connection.close()
 
 
-async def _told(error: BaseException, settings: KafkaSettings, server: str) -> Refusal:
+async def told(error: BaseException, settings: KafkaSettings, server: str) -> Refusal:
+    """Return what an error of connecting means to an operator."""
     for cause in _causes(error):
         refusal = _of_names_and_secrets(cause, settings, server) or _of_certificates(cause, server)
         if refusal is not None:
@@ -145,7 +150,7 @@ def _of_names_and_secrets(
 ) -> Refusal | None:
     mechanism = settings.kafka_sasl_mechanism
     if isinstance(error, TokenError):
-        return Refusal(str(error))
+        return Refusal(str(error.args[0]))
     if isinstance(error, SaslAuthenticationFailed):
         proof = TOKEN if mechanism == "OAUTHBEARER" else f"{USERNAME} and {PASSWORD}"
         return Refusal(f"{server} does not believe who we are ({mechanism}), see {proof}")
@@ -162,12 +167,18 @@ def _of_names_and_secrets(
 def _of_certificates(error: BaseException, server: str) -> Refusal | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _of_theirs(error, server)
-    if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
+    reason = _reason(error)
+    if "ALERT" in reason:
         return Refusal(
             f"{server} does not take the certificate that we show, or wants one"
-            f" ({(error.reason or '').lower().replace('_', ' ')}), see {CERTIFICATE}"
+            f" ({reason.lower().replace('_', ' ')}), see {CERTIFICATE}"
         )
     return None
+
+
+def _reason(error: BaseException) -> str:
+    # Errors of Python's own making have none.
+    return getattr(error, "reason", None) or "" if isinstance(error, ssl.SSLError) else ""
 
 
 def _of_theirs(error: ssl.SSLCertVerificationError, server: str) -> Refusal:
@@ -211,7 +222,7 @@ async def _speaks_tls(server: str) -> bool:
         async with asyncio.timeout(_PATIENCE_S):
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=context)
     except ssl.SSLError as error:
-        return "ALERT" in (error.reason or "")
+        return "ALERT" in _reason(error)
     except (OSError, EOFError):
         return False
     writer.close()

@@ -222,10 +222,9 @@ def _tls(settings: KafkaSettings) -> "ssl.SSLContext":
     try:
         # It checks the broker's certificate and that the certificate is for the broker's name.
         context = ssl.create_default_context(cafile=settings.kafka_ssl_ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f'{CA}: "{settings.kafka_ssl_ca_file}" {_unreadable(error, "certificates")}'
-        ) from error
+    except OSError as error:
+        found = "holds no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
+        raise SettingsError(f'{CA}: "{settings.kafka_ssl_ca_file}" {found}') from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.kafka_ssl_certificate_file is not None:
         _show_certificate(context, settings, settings.kafka_ssl_certificate_file)
@@ -251,7 +250,3 @@ def _show_certificate(
             f'{CERTIFICATE}: "{certificate}" and the key in "{key}" are no pair of PEM files that'
             f" can be opened with what {KEY_PASSWORD} says"
         ) from error
-
-
-def _unreadable(error: OSError, wanted: str) -> str:
-    return "cannot be read" if error.errno is not None and error.filename else f"holds no {wanted}"

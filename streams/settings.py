@@ -279,14 +279,14 @@ def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
 
 
 def _texts_of(environ: Mapping[str, str]) -> dict[str, str]:
-    names = _names()
-    return {name: environ[_variable(name)] for name in names if _variable(name) in environ}
+    names = setting_names().values()
+    return {name: environ[variable_of(name)] for name in names if variable_of(name) in environ}
 
 
 def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
     secrets = {}
     for name in SECRETS:
-        variable = _variable(name)
+        variable = variable_of(name)
         path = environ.get(variable + _FILE)
         if path is None:
             continue
@@ -296,11 +296,13 @@ def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
     return secrets
 
 
-def _names() -> list[str]:
-    return [field.alias or name for name, field in Settings.model_fields.items()]
+def setting_names() -> dict[str, str]:
+    """Return the name of each setting by its field's."""
+    return {name: field.alias or name for name, field in Settings.model_fields.items()}
 
 
-def _variable(name: str) -> str:
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
     return PREFIX + name.upper()
 
 
@@ -325,12 +327,12 @@ def _sentence(
         what = "it names none, wanted one or more"
     elif name not in SECRETS:
         what = what.replace("Input should", f'"{texts.get(name)}" should')
-    return f"{flag if name in flags else _variable(name)}: {what}"
+    return f"{flag if name in flags else variable_of(name)}: {what}"
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Return one sentence for each variable that looks like a setting and is none."""
-    known = {name.upper() for name in _names()}
+    known = {name.upper() for name in setting_names().values()}
     known |= {name.upper() + _FILE for name in SECRETS}
     strangers = sorted(
         name.removeprefix(PREFIX)

@@ -265,8 +265,8 @@ async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
     """Make sure that what the group has committed was made with as many facts partitions."""
     try:
         commits = await admin.list_consumer_group_offsets(epoch.group)
-    except DENIED:
-        raise
+    except DENIED as error:
+        raise OutsideFailure(f"no commits: {why(error, epoch.group)}") from error
     except (KafkaError, AttributeError):
         # The group may be new; each lane asks again, and stops the worker if it gets no answer.
         return

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from streams.cli.check import check
+from streams.cli.config import config
 from streams.cli.demo import demo
 from streams.cli.explain import explain
 from streams.cli.mutate import mutate
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, new, mutate, simulate):
+for _command in (demo, replay, explain, worker, check, new, mutate, simulate, config):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")
