@@ -55,7 +55,7 @@ _SPDX: Final = get_spdx_licensing()
 def locked(lock: Path) -> dict[str, str]:
     """Return the version of each package of a lock file, by its canonical name."""
     joined = lock.read_text(encoding="utf-8").replace("\\\n", " ")
-    found = {}
+    found: dict[str, str] = {}
     for line in joined.splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             pin = Requirement(re.split(r"\s+--hash=", line.strip())[0])
@@ -130,7 +130,7 @@ def _needs(name: str) -> set[str]:
         return set()
     asked = map(Requirement, lines)
     wanted = (r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""}))
-    return {canonicalize_name(r.name) for r in wanted} - {name}
+    return {str(canonicalize_name(r.name)) for r in wanted} - {name}
 
 
 if __name__ == "__main__":

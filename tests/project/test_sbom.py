@@ -15,6 +15,7 @@ from license_expression import get_spdx_licensing
 from deploy.sbom import ROOT, RUNTIME, SPELLINGS, bill_of_materials, licence_of, locked
 
 EVERYTHING = ROOT / "requirements.lock"
+SPDX = get_spdx_licensing()
 # Each lets us pass the package on, unchanged, with a work under another licence.
 ALLOWED = {
     *("Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0", "WTFPL"),
@@ -34,14 +35,9 @@ def may_be_used(expression: str) -> bool:
     """Tell whether one of the ways to read an expression is made of allowed licences only."""
     if not expression:
         return False
-    licensing = get_spdx_licensing()
-    truth = licensing.parse(expression).subs(
-        {
-            s: licensing.TRUE if s.key in ALLOWED else licensing.FALSE
-            for s in licensing.license_symbols(expression)
-        }
-    )
-    return bool(truth.simplify() == licensing.TRUE)
+    parsed = SPDX.parse(expression)
+    truth = parsed.subs({s: SPDX.TRUE if s.key in ALLOWED else SPDX.FALSE for s in parsed.symbols})
+    return bool(truth.simplify() == SPDX.TRUE)
 
 
 def test_a_choice_needs_one_licence_that_is_allowed_and_a_sum_needs_all() -> None:
