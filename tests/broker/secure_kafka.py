@@ -25,7 +25,7 @@ LISTENERS: Final = {
 _MODULE: Final = "org.apache.kafka.common.security"
 # Numbers of Kafka's ResourceType, AclOperation and PatternType.
 _TOPIC, _GROUP = 2, 3
-_READ, _WRITE, _CREATE, _DESCRIBE = 3, 4, 5, 8
+_OPERATIONS: Final = {"read": 3, "write": 4, "create": 5, "delete": 6, "describe": 8}
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 
 
@@ -147,6 +147,6 @@ def _request(operation: str, resource: str, name: str) -> CreateAclsRequest:
         _PREFIXED if name.endswith("*") else _LITERAL,
         f"User:{PRINCIPAL}",
         "*",
-        {"read": _READ, "write": _WRITE, "create": _CREATE, "describe": _DESCRIBE}[operation],
+        _OPERATIONS[operation],
         _ALLOW,
     )

@@ -22,6 +22,15 @@ pytestmark = pytest.mark.broker
 
 WAYS = ("TLS", "MUTUAL", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
+# Every logger writes all that it has to say, whatever the worker sets.
+LOUD = """
+import logging
+logging.root.setLevel(logging.DEBUG)
+logging.Logger.setLevel = lambda self, level: None
+from streams.cli import main
+main()
+"""
+
 
 @pytest.fixture(scope="session")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
@@ -78,7 +87,7 @@ async def test_a_worker_turns_records_into_alerts_over(
     async with open_site(bus, names, tmp_path, **secure.way(way)) as site:
         await ready(secure, site)
         await secure.grant(*least(names))
-        with worker(site.environ, journal) as process:
+        with worker(site.environ, journal, LOUD) as process:
             await _sent(site)
             await site.until_caught_up(quiet_s=1.5)
             process.send_signal(signal.SIGTERM)
@@ -86,6 +95,7 @@ async def test_a_worker_turns_records_into_alerts_over(
         alerts = await site.alert_records()
         assert final_raised(alerts) == site.implied_by_records() != {}
     said = await asyncio.to_thread(journal.read_text)
+    assert '"level": "debug"' in said
     secrets = (PASSWORD, KEY_PASSWORD, SECRET, secure.token_file.read_text())
     assert [secret for secret in secrets if secret in said] == []
 
@@ -94,6 +104,40 @@ async def _sent(site: Site) -> None:
     await site.send_calls(range(10))
     await site.send_transfers(range(10))
     await site.send_end()
+
+
+async def test_topics_are_made_by_who_may_make_them_and_no_more(
+    secure: SecureKafka, bus: Bus, names: Callable[[str], str], tmp_path: Path
+) -> None:
+    ours = {"RINGFENCE_ALERTS_TOPIC": names("facts-alerts"), **secure.way("PLAIN")}
+    ours["RINGFENCE_DEAD_LETTERS_TOPIC"] = names("facts-dead-letters")
+    async with open_site(bus, names, tmp_path, **ours) as site:
+        for topic in site.settings.outside_topics:
+            await bus.create(topic, 2)
+        await secure.grant(*(f"describe topic {topic}" for topic in site.settings.outside_topics))
+        create = ("topics", "create", "--partitions", "2")
+        refused = await asyncio.to_thread(run_command, site.environ, *create)
+        assert refused.returncode == 3
+        assert "could not be made, TopicAuthorizationFailedError" in refused.stderr
+        await secure.grant(f"create topic {names('facts')}*", f"describe topic {names('facts')}*")
+        made = await asyncio.to_thread(run_command, site.environ, *create)
+        assert made.returncode == 0, made.stderr
+        bus.topics += [line.split()[1].strip(",") for line in made.stderr.splitlines()]
+        assert len(bus.topics) == 6
+
+
+async def test_the_demo_runs_where_it_may_do_what_it_needs(secure: SecureKafka) -> None:
+    own = "ringfence-demo-*"
+    topics = [f"{what} topic {own}" for what in ("create", "read", "write", "delete")]
+    await secure.grant(*topics, f"read group {own}", f"delete group {own}")
+    way = secure.way("SCRAM-SHA-256")
+    done = await asyncio.to_thread(
+        run_command,
+        {**os.environ, "PYTHONPATH": ".", **way},
+        *("demo", "--broker", way["RINGFENCE_KAFKA_BOOTSTRAP_SERVERS"]),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "alerts as a replay of the log" in done.stderr
 
 
 LACKING = {
