@@ -221,7 +221,9 @@ def answers(address: str) -> bool:
     # ApiVersions (key 18) in version 0, which every broker answers whatever else it speaks.
     request = struct.pack(">hhih", 18, 0, 1, -1)
     try:
-        with socket.create_connection((host, int(port)), timeout=_ANSWER_S) as connection:
+        with socket.create_connection(
+            (host.strip("[]"), int(port)), timeout=_ANSWER_S
+        ) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             size: int = struct.unpack(">i", connection.recv(4))[0]
             # What speaks TLS, or is of the web, answers too; read as a size, that is a vast one.

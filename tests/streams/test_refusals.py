@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from streams.brokers import EmbeddedBroker
 from streams.failures import OutsideFailure
 from streams.refusals import Refusal, find_refusal, told, why
 from streams.security import KafkaSettings
@@ -123,6 +124,26 @@ async def test_what_is_no_kafka_ends_in_one_sentence_after_a_bounded_wait(
             with pytest.raises(OutsideFailure, match=f"at {address} within 0.5 s|TLS"):
                 async with connected(given):
                     pass
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[str]:
+    """Give the address of a Kafka that speaks plain text to everybody."""
+    try:
+        with EmbeddedBroker() as address:
+            yield address
+    except OutsideFailure as failure:
+        pytest.skip(str(failure))
+
+
+async def test_where_clients_get_through_there_is_nothing_to_tell(kafka: str) -> None:
+    assert await find_refusal(settings(f"{HOST}:1,{kafka}")) is None
+
+
+async def test_tls_to_a_kafka_in_plain_text_is_told_as_such(kafka: str) -> None:
+    assert await find_refusal(settings(kafka, "ssl")) == Refusal(
+        f"{kafka} does not speak TLS, and RINGFENCE_KAFKA_SECURITY_PROTOCOL is ssl"
+    )
 
 
 async def test_a_refusal_for_good_is_told_before_one_that_may_pass(authority: Authority) -> None:
