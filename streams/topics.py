@@ -21,6 +21,7 @@ from streams.wire.commits import LIMIT, decode_point, longest_point
 
 _RETRY_S: Final = 0.3
 _TRIAL: Final = 'make what is missing, for a trial with "ringfence topics create --inputs"'
+_WORKERS: Final = 'run "ringfence topics create" with the settings of this worker'
 _USUAL_REPLICATION: Final = 3
 _MILLISECOND_US: Final = 1_000
 _SHORTEST_RETENTION_US: Final = 7 * DAY_US
@@ -35,8 +36,10 @@ class Made:
     found: dict[str, int] = field(default_factory=dict)
 
 
-async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
+async def find_epoch(settings: Settings, rule_set: RuleSet, *, remedy: str = _WORKERS) -> Epoch:
     """Return the epoch that these settings and rules make with the topics as they are.
+
+    Where its topics are not there, the text of the error ends with `remedy`.
 
     Raises:
         SettingsError: There is no pseudonym key.
@@ -54,7 +57,7 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         epoch = make_epoch(settings, rule_set, roster, 0)
         logs = [log.name for log in epoch.facts_logs]
         ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
-        _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
+        _demand(ours, sizes, remedy)
         epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
         check_metadata_fits(roster)
         check_metadata_fits({} if epoch.second is None else epoch.second.roster)
@@ -141,10 +144,11 @@ async def create_topics(
         sizes = await _sizes(admin)
         if replication is None:
             replication = min(_USUAL_REPLICATION, len((await admin.describe_cluster())["brokers"]))
-        if inputs:
-            outside = [_topic(name, partitions, replication) for name in settings.outside_topics]
-            await _make(admin, outside, sizes, result)
-            sizes = {**sizes, **result.made}
+        redriven = () if settings.redrive_topic is None else (settings.redrive_topic,)
+        makeable = settings.outside_topics if inputs else redriven
+        outside = [_topic(name, partitions, replication) for name in makeable]
+        await _make(admin, outside, sizes, result)
+        sizes = {**sizes, **result.made}
         _demand(settings.outside_topics, sizes, _TRIAL)
         roster = {topic: sizes[topic] for topic in settings.outside_topics}
         epoch = make_epoch(settings, rule_set, roster, partitions)
@@ -239,6 +243,27 @@ def _without_noise() -> Iterator[None]:
         yield
     finally:
         noise.setLevel(level)
+
+
+async def sizes_of(settings: Settings, topics: Sequence[str], remedy: str) -> dict[str, int]:
+    """Return the number of partitions of each of these topics.
+
+    Raises:
+        OutsideFailure: The broker is not there, or a topic is not; the text ends with `remedy`.
+    """
+    sizes = await all_sizes(settings)
+    _demand(topics, sizes, remedy)
+    return {topic: sizes[topic] for topic in topics}
+
+
+async def all_sizes(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of every topic.
+
+    Raises:
+        OutsideFailure: The broker is not there.
+    """
+    async with connected(settings) as admin:
+        return await _sizes(admin)
 
 
 async def _sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
