@@ -15,6 +15,7 @@ from rules.watermark import Partition
 from streams.counting import show_count
 from streams.failures import OutsideFailure, SettingsError
 from streams.lanes import Row
+from streams.refusals import why
 from streams.security import client_options
 from streams.settings import PLACE, Settings
 
@@ -261,6 +262,6 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
         await consumer.start()
         yield Reader(consumer)
     except KafkaError as error:
-        raise OutsideFailure(f"the broker does not answer: {type(error).__name__}") from error
+        raise OutsideFailure(f"the broker does not do what was asked: {why(error)}") from error
     finally:
         await consumer.stop()
