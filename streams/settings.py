@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -96,6 +97,13 @@ def _name(value: str) -> str:
     if not NAME.fullmatch(value):
         raise ValueError(f'"{value}" is not a name of 1 to 200 letters, digits and . _ -')
     return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise ValueError(f'"{value}" is no address like 127.0.0.1, 0.0.0.0 or ::1') from error
 
 
 def _timezone(value: str) -> str:
@@ -199,7 +207,31 @@ class Settings(KafkaSettings):
         description="texts, in any case, that say a caller hides their number",
     )
     web_port: int = Field(
-        0, ge=0, le=65_535, description="port of metrics on the loopback interface; 0 for none"
+        0,
+        ge=0,
+        le=65_535,
+        description="port of `/healthz`, `/readyz` and `/metrics`; 0 for none",
+    )
+    web_host: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1",
+        description="address that the port is opened on; in a container `0.0.0.0`",
+    )
+    stalled_after: Duration = Field(
+        timedelta(minutes=1),
+        description="how long a partition with work in hand may stand still before `/healthz`"
+        " says so",
+        ge=timedelta(seconds=1),
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json`, `text`, or `auto`: text where stderr is a terminal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is logged"
+    )
+    group_instance_id: Name | None = Field(
+        None,
+        description="a name that is this worker's alone and stays: a restart within the session"
+        " keeps its partitions",
     )
     session_timeout: Duration = Field(
         timedelta(seconds=15),
