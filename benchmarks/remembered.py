@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -22,6 +22,9 @@ from rules.timing import Timing
 from streams.garbage import look_seldom
 from streams.rule_files import read_rules
 from streams.wire.facts import decode_row, encode_fact
+
+if TYPE_CHECKING:
+    from rules.events import Scalar
 
 _FEED: Final = ("calls", 0)
 _BEGINS_US: Final = parse_moment("2026-01-01T00:00:00Z")
@@ -66,7 +69,7 @@ def _facts(rows: int, timing: Timing) -> Iterator[tuple[bytes, bytes]]:
     for number in range(rows):
         invited_us = _BEGINS_US + number * _WITHIN_US // rows
         person = _pseudonym("person", number)
-        data = {
+        data: dict[str, Scalar] = {
             "call_id": f"c-{number:012}",
             "person": person,
             "caller": _pseudonym("caller", number),

@@ -29,9 +29,9 @@ from streams.wire.records import Refusal
 _ROOT: Final = Path(__file__).parents[1]
 _KEY: Final = b"an invented key for benchmarks alone"
 _TOWN: Final = ("--people", "5000", "--events", "50000", "--hours", "48")
-_PER_SECOND: Final = 1_000
+_PER_SECOND: Final = 100
 _PARTITIONS: Final = 12
-_MEMORY_BYTES: Final = 1024**3
+_WORKER_GIB: Final = 4
 _HEAD: Final = """\
 # Sizing
 
@@ -168,7 +168,7 @@ def _kept(rule_set: RuleSet, log: Path) -> Kept:
 
 def _keep_us(rule_set: RuleSet) -> dict[tuple[str, str], int]:
     keep_us: Counter[tuple[str, str]] = Counter()
-    for rule in rule_set.first_stage.rules:
+    for rule in rule_set.rules:
         for option in (option for part in rule.parts for option in part.options):
             what = (rule.by, option.event)
             keep_us[what] = max(keep_us[what], rule.keep_us)
@@ -176,12 +176,13 @@ def _keep_us(rule_set: RuleSet) -> dict[tuple[str, str], int]:
 
 
 def _about_kept(kept: Kept) -> str:
+    average = format_duration(_minutes(kept.horizon_us))
     return (
         f"The whole catalogue and {kept.records:,} records of two ordinary days in a made-up\n"
         f"town (`ringfence simulate`): {kept.share:.3f} facts per record, each {kept.row_bytes}\n"
-        "bytes in the facts log with its key, kept for "
-        f"{format_duration(_minutes(kept.horizon_us))} on\naverage. An event is kept until the feed that is furthest behind has passed its start\n"
-        "by the time in the last column: a feed that is hours late keeps everything hours longer."
+        f"bytes in the facts log with its key, kept for {average} on average, lateness included.\n"
+        "An event is kept until the feed that is furthest behind has passed its start by the\n"
+        "time in the last column: a feed that is hours late keeps everything hours longer."
     )
 
 
@@ -206,7 +207,7 @@ def _example(cost: Cost, kept: Kept, rule_set: RuleSet) -> str:
     memory = rows * cost.memory_bytes / cost.rows
     retention_us = facts_retention_us(rule_set)
     log_bytes = facts_per_s * retention_us / SECOND_US * kept.row_bytes
-    workers = ceil(memory / (_MEMORY_BYTES * 0.6)) + 1
+    workers = ceil(memory / (_WORKER_GIB * 1024**3 * 0.6)) + 1
     rebuild_s = rows / _PARTITIONS * cost.seconds / cost.rows
     lines = (
         ("records per second, both sides", f"{_PER_SECOND:,}"),
@@ -217,7 +218,7 @@ def _example(cost: Cost, kept: Kept, rule_set: RuleSet) -> str:
             f"{memory / 1e9:,.2f} GB in all workers together",
         ),
         (
-            "in workers of 1 GiB, 60 % of it for what is remembered, and one to spare",
+            f"in workers of {_WORKER_GIB} GiB, 60 % of it for what is kept, and one to spare",
             f"{workers} workers",
         ),
         (

@@ -34,8 +34,8 @@ APPLIED = [o for name in KUSTOMIZATION["resources"] for o in objects_of(FOLDER /
 EVERY = {f"{o['kind']} {o['metadata']['name']}": o for o in [*APPLIED, SECRET]}
 PODS = {name: o["spec"]["template"]["spec"] for name, o in EVERY.items() if "template" in str(o)}
 WORKERS = EVERY["StatefulSet ringfence-worker"]
-SETTINGS = EVERY["ConfigMap ringfence-settings-1"]["data"]
-PARAMS = EVERY["ConfigMap ringfence-params-1"]["data"]
+SETTINGS: dict[str, str] = EVERY["ConfigMap ringfence-settings-1"]["data"]
+FILES = EVERY["ConfigMap ringfence-files-1"]["data"]
 
 
 def container(pod: Object) -> Object:
@@ -158,9 +158,11 @@ def test_the_command_line_knows_the_command_of(name: str) -> None:
 def test_every_variable_is_a_setting_that_can_be_read(name: str, tmp_path: Path) -> None:
     found = variables(PODS[name])
     assert unknown_settings(found) == []
-    key = tmp_path / "key"
-    key.write_text("an invented key for tests alone")
-    load_settings(found | {"RINGFENCE_PSEUDONYM_KEY_FILE": str(key)})
+    secret = tmp_path / "secret"
+    secret.write_text("an invented secret for tests alone")
+    kept = {name: str(secret) for name in found if name.endswith("_FILE")}
+    assert len(kept) == 3
+    load_settings(found | kept)
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -177,7 +179,7 @@ def test_every_file_that_a_setting_names_is_mounted(name: str) -> None:
         else:
             held = EVERY[f"ConfigMap {volume['configMap']['name']}"]["data"]
         files |= {f"{mount['mountPath']}/{file}" for file in held}
-    named = {v for k, v in variables(PODS[name]).items() if k.endswith("_FILE") or "PARAMS" in k}
+    named = {value for value in variables(PODS[name]).values() if value.startswith("/")}
     assert named == files
 
 
@@ -186,10 +188,10 @@ def test_no_secret_stands_among_the_settings() -> None:
     assert [name for name in SETTINGS if "PASSWORD" in name and not name.endswith("_FILE")] == []
 
 
-@pytest.mark.parametrize("name", SECRET["stringData"])
-def test_the_placeholder_is_refused(name: str) -> None:
+def test_the_placeholders_start_no_worker() -> None:
+    assert set(SECRET["stringData"].values()) == {"replace"}
     with pytest.raises(SettingsError, match="7 characters, wanted 16"):
-        load_settings({f"RINGFENCE_{name.upper()}": SECRET["stringData"][name]})
+        load_settings({"RINGFENCE_PSEUDONYM_KEY": SECRET["stringData"]["pseudonym_key"]})
 
 
 def test_what_makes_an_epoch_cannot_change_under_a_running_worker() -> None:
@@ -208,7 +210,7 @@ def test_topics_and_workers_are_of_one_epoch() -> None:
 
 def test_the_catalogue_takes_the_parameters(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(PARAMS["params.yaml"])
+    file.write_text(FILES["params.yaml"])
     changed = {r.digest for r in read_rules(None, Timing(), file).rules}
     assert changed == {r.digest for r in read_rules(None, Timing(), None).rules}, (
         "the example says what the catalogue says"

@@ -165,7 +165,7 @@ def normal_values(field: FieldSpec) -> st.SearchStrategy[Scalar]:
     """What a field can hold in normal form; amounts that are written oddly included."""
     if field.classes:
         return st.sampled_from(field.classes)
-    return {
+    values: dict[Kind, st.SearchStrategy[Scalar]] = {
         Kind.TEXT: st.sampled_from(("CNY", "EUR")),
         Kind.PSEUDONYM: st.sampled_from(("a", "b")),
         Kind.BOOL: st.booleans(),
@@ -173,15 +173,18 @@ def normal_values(field: FieldSpec) -> st.SearchStrategy[Scalar]:
         Kind.NUMBER: st.sampled_from((0, 5, "0.50")),
         Kind.MONEY: st.sampled_from(("5", "5.0", "0.50")),
         Kind.MOMENT: st.integers(0, 2),
-    }[field.kind]
+    }
+    return values[field.kind]
 
 
 @st.composite
 def normal_forms(draw: st.DrawFn) -> tuple[EventSpec, dict[str, Scalar]]:
     spec = draw(st.sampled_from(list(EVENTS.values())))
     own = {name: normal_values(f) for name, f in spec.fields.items() if not f.derived}
-    always = {name: own.pop(name) for name in ("currency", "initiated_at") if name in own}
-    return spec, draw(st.fixed_dictionaries(always, optional=own))
+    # An amount has its currency, and a transfer its start.
+    always = {name: values for name, values in own.items() if name in {"currency", "initiated_at"}}
+    optional = {name: values for name, values in own.items() if name not in always}
+    return spec, draw(st.fixed_dictionaries(always, optional=optional))
 
 
 @given(normal_forms())
