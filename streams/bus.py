@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from rules.watermark import Partition
+from streams.closing import close
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Row
 from streams.settings import Settings
@@ -30,6 +31,7 @@ def make_member(settings: Settings, group: str) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
         bootstrap_servers=list(settings.kafka_bootstrap_servers),
         group_id=group,
+        group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
@@ -64,7 +66,7 @@ class Bus(faust.Service):
     async def on_stop(self) -> None:
         """Disconnect."""
         if self._admin is not None:
-            await self._admin.close()
+            await close("admin", self._admin.close())
 
     async def committed(self, partition: Partition) -> Commit | None:
         """Return the group's commit of a partition, or None if it has made none.

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from rules.watermark import Partition
+from streams.closing import close
 from streams.failures import OutsideFailure
 from streams.outbox import Message, Outbox
 
@@ -55,7 +56,7 @@ class Producer(faust.Service):
     async def on_stop(self) -> None:
         """Write what is under way, and disconnect."""
         if self._producer is not None:
-            await self._producer.stop()
+            await close("producer", self._producer.stop())
 
     async def send_all(self, messages: Sequence[Message]) -> None:
         """Write the records; see `Sender`."""

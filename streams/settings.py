@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
@@ -32,8 +33,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # They steer the tests of this project and are nothing that an operator sets.
 _NO_SETTINGS: Final = ("RINGFENCE_TEST_", "RINGFENCE_REQUIRE_")
 # Shorter than Kafka's 249: the epoch's digest is put behind some of them.
-_PLACE: Final = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,18})", re.ASCII)
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+PLACE: Final = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,18})", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _places(value: object) -> object:
         return value
     found = []
     for text in filter(None, (part.strip() for part in value.split(","))):
-        match = _PLACE.fullmatch(text)
+        match = PLACE.fullmatch(text)
         if match is None:
             raise ValueError(f'"{text}" is no row, wanted topic:partition:offset')
         found.append((match[1], int(match[2]), int(match[3])))
@@ -101,9 +102,16 @@ def _places(value: object) -> object:
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not NAME.fullmatch(value):
         raise ValueError(f'"{value}" is not a name of 1 to 200 letters, digits and . _ -')
     return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise ValueError(f'"{value}" is no address like 127.0.0.1, 0.0.0.0 or ::1') from error
 
 
 def _timezone(value: str) -> str:
@@ -155,6 +163,11 @@ class Settings(BaseModel):
     alerts_topic: Name = Field("ringfence.alerts", description="topic that alerts are written to")
     dead_letters_topic: Name = Field(
         "ringfence.dead-letters", description="topic that says which records were refused, and why"
+    )
+    redrive_topic: Name | None = Field(
+        None,
+        description="topic of your own, among the calls or transactions topics too, that"
+        " `dead-letters redrive` may send to; none if not set",
     )
     group: Name = Field(
         "ringfence", description="consumer group; the epoch's digest is put behind it"
@@ -209,7 +222,31 @@ class Settings(BaseModel):
         description="texts, in any case, that say a caller hides their number",
     )
     web_port: int = Field(
-        0, ge=0, le=65_535, description="port of metrics on the loopback interface; 0 for none"
+        0,
+        ge=0,
+        le=65_535,
+        description="port of `/healthz`, `/readyz` and `/metrics`; 0 for none",
+    )
+    web_host: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1",
+        description="address that the port is opened on; in a container `0.0.0.0`",
+    )
+    stalled_after: Duration = Field(
+        timedelta(minutes=1),
+        description="how long a partition with work in hand may stand still before `/healthz`"
+        " says so",
+        ge=timedelta(seconds=1),
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json`, `text`, or `auto`: text where stderr is a terminal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is logged"
+    )
+    group_instance_id: Name | None = Field(
+        None,
+        description="a name that is this worker's alone and stays: a restart within the session"
+        " keeps its partitions",
     )
     session_timeout: Duration = Field(
         timedelta(seconds=15),
@@ -237,6 +274,11 @@ class Settings(BaseModel):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f'topic "{name}" is named for two purposes, wanted one for each')
+        if self.redrive_topic not in (None, *self.outside_topics):
+            raise ValueError(
+                f'RINGFENCE_REDRIVE_TOPIC: no worker reads topic "{self.redrive_topic}", name it'
+                " in RINGFENCE_CALLS_TOPICS or RINGFENCE_TRANSACTIONS_TOPICS too"
+            )
         return self
 
     @property

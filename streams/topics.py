@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, for_code
 
 from rules.moment import DAY_US
 from rules.rule import RuleSet
+from streams.clients import client_options
 from streams.epoch import Epoch, digest8, partitions_of
 from streams.failures import OutsideFailure
 from streams.settings import Settings
@@ -19,6 +20,7 @@ from streams.wire.commits import LIMIT, decode_point, longest_point
 
 _RETRY_S: Final = 0.3
 _TRIAL: Final = 'make what is missing, for a trial with "ringfence topics create --inputs"'
+_WORKERS: Final = 'run "ringfence topics create" with the settings of this worker'
 _USUAL_REPLICATION: Final = 3
 _MILLISECOND_US: Final = 1_000
 _SHORTEST_RETENTION_US: Final = 7 * DAY_US
@@ -33,8 +35,10 @@ class Made:
     found: dict[str, int] = field(default_factory=dict)
 
 
-async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
+async def find_epoch(settings: Settings, rule_set: RuleSet, *, remedy: str = _WORKERS) -> Epoch:
     """Return the epoch that these settings and rules make with the topics as they are.
+
+    Where its topics are not there, the text of the error ends with `remedy`.
 
     Raises:
         SettingsError: There is no pseudonym key.
@@ -52,7 +56,7 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         epoch = make_epoch(settings, rule_set, roster, 0)
         logs = [log.name for log in epoch.facts_logs]
         ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
-        _demand(ours, sizes, 'run "ringfence topics create" with the settings of this worker')
+        _demand(ours, sizes, remedy)
         epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
         check_metadata_fits(roster)
         check_metadata_fits({} if epoch.second is None else epoch.second.roster)
@@ -139,10 +143,11 @@ async def create_topics(
         sizes = await _sizes(admin)
         if replication is None:
             replication = min(_USUAL_REPLICATION, len((await admin.describe_cluster())["brokers"]))
-        if inputs:
-            outside = [_topic(name, partitions, replication) for name in settings.outside_topics]
-            await _make(admin, outside, sizes, result)
-            sizes = {**sizes, **result.made}
+        redriven = () if settings.redrive_topic is None else (settings.redrive_topic,)
+        makeable = settings.outside_topics if inputs else redriven
+        outside = [_topic(name, partitions, replication) for name in makeable]
+        await _make(admin, outside, sizes, result)
+        sizes = {**sizes, **result.made}
         _demand(settings.outside_topics, sizes, _TRIAL)
         roster = {topic: sizes[topic] for topic in settings.outside_topics}
         epoch = make_epoch(settings, rule_set, roster, partitions)
@@ -193,9 +198,9 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     Raises:
         OutsideFailure: No broker answers within `broker_wait`.
     """
-    servers = list(settings.kafka_bootstrap_servers)
+    servers = settings.kafka_bootstrap_servers
     wait_s = settings.broker_wait.total_seconds()
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=10_000)
     try:
         async with asyncio.timeout(wait_s):
             await _start(admin)
@@ -227,6 +232,27 @@ async def _start(admin: AIOKafkaAdminClient) -> None:
                 return
     finally:
         noise.setLevel(level)
+
+
+async def sizes_of(settings: Settings, topics: Sequence[str], remedy: str) -> dict[str, int]:
+    """Return the number of partitions of each of these topics.
+
+    Raises:
+        OutsideFailure: The broker is not there, or a topic is not; the text ends with `remedy`.
+    """
+    sizes = await all_sizes(settings)
+    _demand(topics, sizes, remedy)
+    return {topic: sizes[topic] for topic in topics}
+
+
+async def all_sizes(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of every topic.
+
+    Raises:
+        OutsideFailure: The broker is not there.
+    """
+    async with connected(settings) as admin:
+        return await _sizes(admin)
 
 
 async def _sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
