@@ -74,8 +74,8 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         web_tables_enabled=False,
         web_router_enabled=False,
     )
-    producer = Producer(settings.kafka_bootstrap_servers)
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    producer = Producer(settings)
+    bus = Bus(settings, epoch.group)
     stages = stages_of(epoch, rule_set)
     ingest = Ingest(
         rule_set,

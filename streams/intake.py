@@ -37,6 +37,7 @@ from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
 from streams.metrics import COMMITS, REFUSED_COMMITS, Key
+from streams.refusals import why
 from streams.settings import Settings
 from streams.wire.commits import encode_watermark
 
@@ -304,7 +305,7 @@ class Intake(faust.Service):
             except OffsetOutOfRangeError as error:
                 raise OutsideFailure(_retained_away(error)) from error
             except KafkaError as error:
-                raise OutsideFailure(f"reading has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"reading has failed: {why(error)}") from error
             # Nothing is awaited from here on: a rebalance in between would make rows outlive
             # their lane.
             for place, rows in fetched.items():
@@ -357,7 +358,7 @@ class Intake(faust.Service):
                 self.counts[REFUSED_COMMITS.name,] += 1
                 return
             except KafkaError as error:
-                raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"committing has failed: {why(error)}") from error
             self.counts[COMMITS.name,] += 1
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit

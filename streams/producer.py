@@ -15,6 +15,8 @@ from rules.watermark import Partition
 from streams.closing import close
 from streams.failures import OutsideFailure
 from streams.outbox import Message, Outbox
+from streams.refusals import why
+from streams.security import KafkaSettings, client_options
 
 _BATCH_BYTES: Final = 256 * 1024
 _spread: Final = DefaultPartitioner()
@@ -34,9 +36,9 @@ class Sender(Protocol):
 class Producer(faust.Service):
     """A `Sender` to a broker."""
 
-    def __init__(self, bootstrap_servers: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+    def __init__(self, settings: KafkaSettings, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
         super().__init__(**kwargs)
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._outboxes: dict[Partition, Outbox] = {}
 
@@ -44,7 +46,7 @@ class Producer(faust.Service):
         """Connect."""
         # What leaves together is sent together anyway, so lingering would only add latency.
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_options(self._settings),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -67,9 +69,7 @@ class Producer(faust.Service):
         except KafkaError as error:
             # The error's own text stays out: it could hold what the record holds.
             topics = ", ".join(sorted({m.topic for m in messages}))
-            raise OutsideFailure(
-                f"a record for {topics} was not taken: {type(error).__name__}"
-            ) from None
+            raise OutsideFailure(f"a record for {topics} was not taken: {why(error)}") from None
 
     def _outbox(self, place: Partition) -> Outbox:
         found = self._outboxes.get(place)

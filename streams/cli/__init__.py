@@ -8,6 +8,7 @@ import typer
 
 from streams.cli.backtest import backtest
 from streams.cli.check import check
+from streams.cli.config import config
 from streams.cli.dead_letters import dead_letters
 from streams.cli.demo import demo
 from streams.cli.diff import diff
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 for _command in (
     *(demo, replay, explain, diff, backtest, worker, check, new, mutate, simulate),
-    *(record, pseudonym),
+    *(record, pseudonym, config),
 ):
     app.command()(_command)
 app.command(name="test")(run_stories)

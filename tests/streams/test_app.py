@@ -140,7 +140,10 @@ def test_a_worker_without_a_broker_says_so_in_one_sentence() -> None:
     )
     with pytest.raises(OutsideFailure) as caught:
         run_worker(settings, RULES)
-    assert str(caught.value) == f"no Kafka broker answers at {NOBODY} within 0.4 s"
+    assert str(caught.value) == (
+        f"no Kafka broker answers at {NOBODY} within 0.4 s: {NOBODY} cannot be reached, see"
+        " RINGFENCE_KAFKA_BOOTSTRAP_SERVERS"
+    )
 
 
 @pytest.mark.usefixtures("_journal_closed")
