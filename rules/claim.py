@@ -9,10 +9,11 @@ from rules.alert import Json, incident_of
 from rules.condition import Aggregate, Condition, Field, Gap, Parameter, Read, Thresholds, gap_us
 from rules.events import KEYS, Kind, Value
 from rules.fact import Event
-from rules.matching import Match, Piece, Plan
+from rules.matching import Match
 from rules.moment import format_duration, format_moment
 from rules.money import Money, format_amount
 from rules.operators import aggregate
+from rules.plan import Piece, Plan
 from rules.reach import Relation
 from rules.rule import Rule
 
@@ -45,7 +46,7 @@ def content_of(plan: Plan, key: str, match: Match) -> Json:
         "evidence": list(_evidence(rule, match)),
         "because": list(_because(rule, match)),
     }
-    if any(event.late for _, event in match.events()):
+    if any(bound.late for bound in match.bound if bound is not None):
         content["late"] = True
     if plan.message:
         content["message"] = "".join(_words(piece, match) for piece in plan.message)
@@ -107,18 +108,12 @@ def _fields(looked_at: Sequence[Field], event: Event) -> Json:
 
 def _totals(looked_at: Sequence[Field], members: Sequence[Event]) -> Json:
     """Return what the looked-at amounts of a set add up to, in each currency."""
-    sums = {
-        f.name: aggregate("sum", of_money=True)(members, f.name) for f in looked_at if _is_money(f)
-    }
+    sums = {f.name: aggregate("sum")(members, f.name) for f in looked_at if f.kind is Kind.MONEY}
     return {
         name: {currency: format_amount(amount) for currency, amount in total.items()}
         for name, total in sums.items()
         if total is not None
     }
-
-
-def _is_money(field: Field) -> bool:
-    return field.kind is Kind.MONEY
 
 
 def _sampled(event: Event) -> Json:
@@ -218,11 +213,9 @@ def _value(rule: Rule, read: Read, found: Match) -> Value | Thresholds | None:
             return gap_us(_event(rule, read.first, found), _event(rule, read.second, found))
         case Aggregate():
             members = found.bound[rule.index[read.step]]
-            assert isinstance(members, tuple), "an aggregate is over a set"
-            compute = aggregate(read.function, of_money=read.kind is Kind.MONEY)
-            value: Value | Thresholds | None = compute(
-                members, None if read.field is None else read.field.name
-            )
+            assert isinstance(members, Sequence), "an aggregate is over a set"
+            of = None if read.field is None else read.field.name
+            value: Value | Thresholds | None = aggregate(read.function)(members, of)
             return value
     return _event(rule, read.step, found).fields.get(read.name)
 

@@ -32,6 +32,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rules.alert import Alert, Json, alert_id
 from rules.claim import content_of
@@ -39,8 +40,10 @@ from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.groups import Group, group_plans
 from rules.history import FirstRows, History
 from rules.judging import Judging, Lost, Mask, OwnConditions
-from rules.matching import Match, Plan, make_plan
+from rules.matching import Change, Found, Match, match, rematch
+from rules.plan import Plan, make_plan
 from rules.rule import RuleSet
+from rules.tally import Members
 from rules.watermark import END_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
@@ -63,6 +66,7 @@ class _Case:
     state: str = "raised"
     final: bool = False
     frozen: bool = False
+    match: Match | None = None
     open_steps: tuple[str, ...] = ()
     rests_on: frozenset[Identity] = frozenset()
     written: tuple[str, bool, Json] | None = None
@@ -83,6 +87,21 @@ class _Use:
     own: OwnConditions
     groups: tuple[Group, ...]
     keep_us: int
+
+
+class _Arrival(NamedTuple):
+    """An event that has come or changed under one key.
+
+    `fits` are the signatures that it fits or did before; `is_new` says that it was not
+    remembered, `is_first` that nothing of it was ever known, even if forgotten since.
+    """
+
+    key: str
+    value: str
+    event: Event
+    fits: Mask
+    is_new: bool
+    is_first: bool
 
 
 class Correlator:
@@ -201,25 +220,18 @@ class Correlator:
         if held is None:
             self._first_rows.note(revision, needed_until_us)
             heapq.heappush(self._forgettable, (needed_until_us, key, identity))
-            is_new = not history.may_have_dropped(event)
-            self._judge_touched(use, key, value, event, fits, is_new=is_new)
+            is_first = not history.may_have_dropped(event)
+            arrival = _Arrival(key, value, event, fits, is_new=True, is_first=is_first)
+            self._judge_touched(use, arrival)
             self._keep_within_cap(key, event)
         else:
-            self._judge_touched(use, key, value, event, fits | held[3], is_new=False)
+            fits |= held[3]
+            arrival = _Arrival(key, value, event, fits, is_new=False, is_first=False)
+            self._judge_touched(use, arrival)
 
-    def _judge_touched(
-        self, use: _Use, key: str, value: str, event: Event, fits: Mask, *, is_new: bool
-    ) -> None:
-        """Judge the anchors whose match an event that has just changed could touch.
-
-        Args:
-            use: what the event is good for.
-            key: the key under which it has come, and `value` that key's value.
-            value: see `key`.
-            event: the event as it stands now.
-            fits: the signatures that it fits, or did before.
-            is_new: whether nothing of it was known before, even if forgotten since.
-        """
+    def _judge_touched(self, use: _Use, arrival: _Arrival) -> None:
+        """Judge the anchors whose match an event that has just changed could touch."""
+        key, value, event, fits, is_new, is_first = arrival
         if not fits:
             return
         history = self._histories[key]
@@ -227,12 +239,14 @@ class Correlator:
             for anchor, rules in group.touched(history, event, fits):
                 for plan in self._to_judge(group, rules, key, value, anchor):
                     itself = anchor is event
-                    if not (itself or plan.touches(event, fits, anchor)):
+                    parts = () if itself else plan.touched(event, fits, anchor)
+                    if not (itself or parts):
                         continue
                     # A late anchor is judged once; everything else of a closed anchor stands. One
                     # that a cap has dropped may have had its final record.
-                    if (itself and is_new) or not self._is_closed(plan, anchor):
-                        self._judge(plan, key, value, anchor)
+                    if (itself and is_first) or not self._is_closed(plan, anchor):
+                        change = None if itself else Change(event, parts, is_new)
+                        self._judge(plan, key, value, anchor, change)
 
     def _to_judge(
         self, group: Group, rules: Mask, key: str, value: str, anchor: Event
@@ -249,37 +263,62 @@ class Correlator:
     def _is_closed(self, plan: Plan, anchor: Event) -> bool:
         return plan.rule.closes_at(anchor.start_us) < self.watermarks.minimum_us
 
-    def _judge(self, plan: Plan, key: str, value: str, anchor: Event) -> None:
+    def _judge(
+        self, plan: Plan, key: str, value: str, anchor: Event, change: Change | None
+    ) -> None:
+        """Judge a plan at an anchor; `change` is what has changed, if not the anchor itself."""
         case_key = (plan.number, value, anchor.identity)
         case = self._cases.get(case_key)
         if case is not None and case.frozen:
             return
-        match, cut_short = None, False
-        history = self._histories[key]
-        if history.fits(anchor, plan.signatures[plan.anchor]):
-            match, cut_short = plan.match(history, anchor)
-        self.counts["cut_short"] += cut_short
-        if match is not None:
-            self._hold(key, case_key, case, match, cut_short=cut_short)
+        found = self._find(plan, self._histories[key], anchor, case, change)
+        if found.match is not None:
+            self._hold(key, case_key, case, found)
         elif case is not None:
             # What a cap kept from being found takes no alert away.
-            if cut_short:
+            if found.cut_short:
                 _freeze(case)
             else:
-                case.state = "withdrawn"
+                case.state, case.match = "withdrawn", None
                 self._rest(key, case_key, case, frozenset())
             self._changed[case_key] = case
 
-    def _hold(
-        self, key: str, case_key: _CaseKey, case: _Case | None, match: Match, *, cut_short: bool
-    ) -> None:
+    def _find(
+        self,
+        plan: Plan,
+        history: History,
+        anchor: Event,
+        case: _Case | None,
+        change: Change | None,
+    ) -> Found:
+        """Return the match at an anchor, and whether some choice has not been tried for it."""
+        if not history.fits(anchor, plan.signatures[plan.anchor]):
+            return Found(None, cut_short=False)
+        if change is None:
+            found, is_whole = match(plan, history, anchor), True
+        else:
+            held = None if case is None else case.match
+            found, is_whole = rematch(plan, history, anchor, held, change)
+        self.counts["cut_short"] += found.cut_short
+        # What a search has left out stays out until everything is searched again.
+        name = (plan.number, anchor.identity)
+        if found.cut_short:
+            history.cut_short.add(name)
+        elif is_whole:
+            history.cut_short.discard(name)
+        return Found(found.match, name in history.cut_short)
+
+    def _hold(self, key: str, case_key: _CaseKey, case: _Case | None, found: Found) -> None:
         number, value, _ = case_key
-        plan = self._plans[number]
+        plan, match = self._plans[number], found.match
+        assert match is not None, "there is something to say"
+        if case is not None and case.match is match:
+            return
         content = dict(content_of(plan, value, match))
         is_closed = self._is_closed(plan, match.anchor)
         if is_closed:
             content["late"] = True
-        if cut_short:
+        if found.cut_short:
             content["truncated"] = True
         if case is None:
             case = _Case(plan, value, match.anchor, content, final=is_closed)
@@ -289,6 +328,7 @@ class Correlator:
                 closes_us = plan.rule.closes_at(match.anchor.start_us)
                 heapq.heappush(self._closing, (closes_us, case_key))
         case.state, case.content, case.anchor = "raised", content, match.anchor
+        case.match = match
         case.open_steps = _open_steps(plan, match)
         self._rest(key, case_key, case, _least_of_each_type(match))
         self._changed[case_key] = case
@@ -379,7 +419,7 @@ class Correlator:
 def _least_of_each_type(match: Match) -> frozenset[Identity]:
     """Return the events that a cap would drop before all others that a match rests on."""
     # The members of a set are of one type and in order of place.
-    firsts = (bound[0] if isinstance(bound, tuple) else bound for bound in match.bound if bound)
+    firsts = [b[0] if isinstance(b, Members) else b for b in match.bound if b]
     least: dict[str, Event] = {}
     for event in firsts:
         held = least.setdefault(event.identity.type, event)
@@ -394,5 +434,7 @@ def _freeze(case: _Case) -> None:
 
 
 def _open_steps(plan: Plan, match: Match) -> tuple[str, ...]:
-    names = (plan.rule.parts[part].name for part, event in match.events() if event.open)
-    return tuple(f"{name} has no end yet" for name in dict.fromkeys(names))
+    parts = zip(plan.rule.parts, match.bound, strict=True)
+    return tuple(
+        f"{part.name} has no end yet" for part, bound in parts if bound is not None and bound.open
+    )

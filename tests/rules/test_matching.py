@@ -4,9 +4,11 @@ from rules.condition import Compare, Constant, Gap
 from rules.events import Kind
 from rules.history import History
 from rules.judging import Judging
-from rules.matching import make_plan
+from rules.matching import match as find
 from rules.moment import HOUR_US, MINUTE_US
+from rules.plan import make_plan
 from rules.rule import Rule
+from rules.tally import Members
 from tests.rules.build import (
     TIMING,
     at,
@@ -45,8 +47,11 @@ def match(rule: Rule, anchor: str, *records: Record) -> list[str] | None:
     events = [event_of(record, TIMING) for record in records]
     (found,) = [history.row(event.identity) for event in events if event.identity.id == anchor]
     assert found is not None
-    binding, _ = make_plan(0, rule, judging).match(history, found[2])
-    return None if binding is None else [event.identity.id for _, event in binding.events()]
+    binding, _ = find(make_plan(0, rule, judging), history, found[2])
+    if binding is None:
+        return None
+    several = [b if isinstance(b, Members) else [b] for b in binding.bound if b is not None]
+    return [event.identity.id for events in several for event in events]
 
 
 def call(own_id: str, clock: str, until: str = "", **data: str) -> Record:
