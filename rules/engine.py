@@ -34,50 +34,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rules.alert import Alert, Json, alert_id
-from rules.claim import content_of
+from rules.alert import Alert
+from rules.case import Case, CaseKey, least_of_each_type
+from rules.claim import Teller
 from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.groups import Group, group_plans
 from rules.history import FirstRows, History
 from rules.judging import Judging, Lost, Mask, OwnConditions
-from rules.matching import Change, Found, Match, match, rematch
+from rules.matching import Change, Found, match, rematch
 from rules.plan import Plan, make_plan
 from rules.rule import RuleSet
-from rules.tally import Members
 from rules.watermark import END_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
-
-_CaseKey = tuple[int, str, Identity]
-"""An alert while it is open: the rule's number, the key's value and the anchor."""
-
-
-@dataclass(slots=True)
-class _Case:
-    """An alert that is not final yet: what it says now, and what was written of it last.
-
-    A frozen one has lost an event to a cap: it keeps what it says and is judged no more.
-    """
-
-    plan: Plan
-    key: str
-    anchor: Event
-    content: Json
-    state: str = "raised"
-    final: bool = False
-    frozen: bool = False
-    match: Match | None = None
-    open_steps: tuple[str, ...] = ()
-    rests_on: frozenset[Identity] = frozenset()
-    written: tuple[str, bool, Json] | None = None
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing of it is to be written, now or ever if it stays like this."""
-        if self.written is not None:
-            return False
-        waits = self.plan.rule.raises == "when_final" and not self.final
-        return waits or self.state == "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +101,17 @@ class Correlator:
         self._max_history = max_history
         self._judging = Judging(rule_set.rules)
         self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]
+        self._tellers = [Teller(plan) for plan in self._plans]
         self._uses = self._make_uses()
         self._histories: dict[str, History] = {}
         # The open alerts that need an event, by key. Of the events of one type that an alert
         # rests on only the least is noted: caps drop it first.
-        self._resting: dict[str, dict[Identity, set[_CaseKey]]] = {}
+        self._resting: dict[str, dict[Identity, set[CaseKey]]] = {}
         self._first_rows = FirstRows()
         self._forgettable: list[tuple[int, str, Identity]] = []
-        self._cases: dict[_CaseKey, _Case] = {}
-        self._closing: list[tuple[int, _CaseKey]] = []
-        self._changed: dict[_CaseKey, _Case] = {}
+        self._cases: dict[CaseKey, Case] = {}
+        self._closing: list[tuple[int, CaseKey]] = []
+        self._changed: dict[CaseKey, Case] = {}
 
     def _make_uses(self) -> dict[tuple[str, str], _Use]:
         groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
@@ -277,7 +247,7 @@ class Correlator:
         elif case is not None:
             # What a cap kept from being found takes no alert away.
             if found.cut_short:
-                _freeze(case)
+                case.freeze()
             else:
                 case.state, case.match = "withdrawn", None
                 self._rest(key, case_key, case, frozenset())
@@ -288,7 +258,7 @@ class Correlator:
         plan: Plan,
         history: History,
         anchor: Event,
-        case: _Case | None,
+        case: Case | None,
         change: Change | None,
     ) -> Found:
         """Return the match at an anchor, and whether some choice has not been tried for it."""
@@ -308,34 +278,30 @@ class Correlator:
             history.cut_short.discard(name)
         return Found(found.match, name in history.cut_short)
 
-    def _hold(self, key: str, case_key: _CaseKey, case: _Case | None, found: Found) -> None:
+    def _hold(self, key: str, case_key: CaseKey, case: Case | None, found: Found) -> None:
         number, value, _ = case_key
         plan, match = self._plans[number], found.match
         assert match is not None, "there is something to say"
         if case is not None and case.match is match:
             return
-        content = dict(content_of(plan, value, match))
+        content = self._tellers[number].content(value, match)
         is_closed = self._is_closed(plan, match.anchor)
         if is_closed:
             content["late"] = True
         if found.cut_short:
             content["truncated"] = True
         if case is None:
-            case = _Case(plan, value, match.anchor, content, final=is_closed)
+            case = Case(plan, value, match.anchor, content, final=is_closed)
             self._cases[case_key] = case
             # One that is final already has nothing to wait for.
             if not is_closed:
                 closes_us = plan.rule.closes_at(match.anchor.start_us)
                 heapq.heappush(self._closing, (closes_us, case_key))
-        case.state, case.content, case.anchor = "raised", content, match.anchor
-        case.match = match
-        case.open_steps = _open_steps(plan, match)
-        self._rest(key, case_key, case, _least_of_each_type(match))
+        case.raise_with(match, content)
+        self._rest(key, case_key, case, least_of_each_type(match))
         self._changed[case_key] = case
 
-    def _rest(
-        self, key: str, case_key: _CaseKey, case: _Case, events: frozenset[Identity]
-    ) -> None:
+    def _rest(self, key: str, case_key: CaseKey, case: Case, events: frozenset[Identity]) -> None:
         """Note the events with which an open alert stands or falls, in place of those before."""
         resting = self._resting.setdefault(key, {})
         for identity in case.rests_on - events:
@@ -353,7 +319,7 @@ class Correlator:
         for case_key in sorted(self._resting.get(key, {}).pop(least.identity, ())):
             case = self._cases.get(case_key)
             if case is not None and not (case.final or case.frozen):
-                _freeze(case)
+                case.freeze()
                 self._changed[case_key] = case
         history.drop(least)
 
@@ -381,7 +347,12 @@ class Correlator:
 
     def _write(self, revision: int) -> Iterator[Alert]:
         changed, self._changed = self._changed, {}
-        for key in sorted(changed, key=lambda key: (changed[key].anchor.place, key)):
+        several = (
+            changed
+            if len(changed) == 1
+            else sorted(changed, key=lambda key: (changed[key].anchor.place, key))
+        )
+        for key in several:
             case = changed[key]
             now = (case.state, case.final, case.content)
             if case.final or (case.written is None and case.state == "withdrawn"):
@@ -389,52 +360,4 @@ class Correlator:
             if now == case.written or case.is_silent:
                 continue
             case.written = now
-            yield self._record(case, revision)
-
-    def _record(self, case: _Case, revision: int) -> Alert:
-        rule = case.plan.rule
-        settles_at_us = rule.settles_at(case.anchor.start_us)
-        undecided: tuple[str, ...] = ()
-        if not case.final:
-            behind = self.watermarks.behind(rule.closes_at(case.anchor.start_us))
-            waits = [f"feed {feed} is behind" for feed in behind]
-            if rule.reads_alerts and behind:
-                # The second stage knows no feeds, only how far the first has come.
-                waits = ["the alerts of other rules can still change"]
-            still = [f"unless {part.name} comes" for part in rule.unless]
-            undecided = (*case.open_steps, *still, *waits)
-        return Alert(
-            alert_id=alert_id(rule, case.anchor.identity, case.key),
-            revision=revision,
-            state=case.state,
-            final=case.final,
-            anchor_start_us=case.anchor.start_us,
-            settles_at_us=settles_at_us,
-            undecided=undecided,
-            content=case.content,
-            is_signal=rule.is_signal,
-        )
-
-
-def _least_of_each_type(match: Match) -> frozenset[Identity]:
-    """Return the events that a cap would drop before all others that a match rests on."""
-    # The members of a set are of one type and in order of place.
-    firsts = [b[0] if isinstance(b, Members) else b for b in match.bound if b]
-    least: dict[str, Event] = {}
-    for event in firsts:
-        held = least.setdefault(event.identity.type, event)
-        if event.place < held.place:
-            least[event.identity.type] = event
-    return frozenset(event.identity for event in least.values())
-
-
-def _freeze(case: _Case) -> None:
-    case.frozen = True
-    case.content = {**case.content, "truncated": True}
-
-
-def _open_steps(plan: Plan, match: Match) -> tuple[str, ...]:
-    parts = zip(plan.rule.parts, match.bound, strict=True)
-    return tuple(
-        f"{part.name} has no end yet" for part, bound in parts if bound is not None and bound.open
-    )
+            yield case.record(revision, self.watermarks)

@@ -64,16 +64,17 @@ class Rows:
                 del self._all[at]
         elif new is not None:
             insort(self._all, new)
-        if new is not None:
-            self.longest_us = max(self.longest_us, new[2].end_us - new[2].start_us)
+        if new is not None and new[2].end_us - new[0] > self.longest_us:
+            self.longest_us = new[2].end_us - new[0]
         if self._by_fits is not None:
             self._sort_in(old, new)
-        elif self.are_many:
+        elif len(self._all) > self.FEW:
             self._by_fits = {}
             for row in self._all:
                 self._by_fits.setdefault(row[3], []).append(row)
-        for window in self.windows.values():
-            window.replace(old, new)
+        if self.windows:
+            for window in self.windows.values():
+                window.replace(old, new)
 
     def _sort_in(self, old: Row | None, new: Row | None) -> None:
         assert self._by_fits is not None, "they are many"
@@ -205,10 +206,9 @@ class History:
         """Return the events of a type, if there are any."""
         return self._by_type.get(event_type)
 
-    def longest_us(self, event_types: Iterable[str]) -> int:
-        """Return how long the longest event of these types lasts, in microseconds."""
-        found = (self._by_type.get(event_type) for event_type in event_types)
-        return max((rows.longest_us for rows in found if rows is not None), default=0)
+    def of_types(self, event_types: Iterable[str]) -> list[Rows]:
+        """Return the events of these types; nothing for a type of which there is none."""
+        return [self._by_type[t] for t in event_types if t in self._by_type]
 
     def greatest_first(
         self, signatures: Mapping[str, int], least_us: int, greatest_us: int

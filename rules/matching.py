@@ -1,21 +1,19 @@
 """Which choice of events, one for each step, fulfils a rule at an anchor."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from rules.fact import Event
 from rules.history import History
-from rules.plan import Plan
+from rules.plan import Judge, Plan
 from rules.tally import Members
 from rules.window import BEFORE_US, Limits, Window
 
 MAX_TRIED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The reported binding of a rule at an anchor: what each part binds, and the score.
 
     `unless` parts bind nothing, and so does evidence that is not there. The members of a set are
@@ -55,7 +53,9 @@ def match(plan: Plan, history: History, anchor: Event) -> Found:
     """
     search = _Search(plan, history, anchor)
     best, cut_short = search.run()
-    return Found(best and search.bind_again(best), cut_short)
+    if plan.has_sets and best is not None:
+        best = search.bind_again(best)
+    return Found(best, cut_short)
 
 
 def rematch(
@@ -86,7 +86,7 @@ def rematch(
         cut_short |= found.cut_short
         if found.match is not None and _is_better(plan, found.match, best):
             best = found.match
-    if best is not None and best is not held:
+    if plan.has_sets and best is not None and best is not held:
         best = _Search(plan, history, anchor).bind_again(best)
     return Found(best, cut_short), False
 
@@ -95,7 +95,14 @@ def _is_hit(plan: Plan, held: Match, part: int, event: Event) -> bool:
     """Tell whether a new event satisfies an `unless` of a match."""
     chosen: list[Any] = [*held.bound, held.anchor]
     chosen[part] = event
-    return all(judge(chosen) is True for judge in plan.checks[part])
+    return _all_true(plan.checks[part], chosen)
+
+
+def _all_true(judges: Sequence[Judge], chosen: Sequence[Any]) -> bool:
+    for judge in judges:  # noqa: SIM110 - nothing is asked as often, and a generator costs more
+        if judge(chosen) is not True:
+            return False
+    return True
 
 
 def _is_better(plan: Plan, found: Match, held: Match | None) -> bool:
@@ -116,6 +123,11 @@ class _Search:
     of the best are those of whatever binding was judged last, until it is bound again.
     """
 
+    _best: Match | None = None
+    _most: int | None = None
+    _tried = 0
+    _cut_short = False
+
     def __init__(
         self, plan: Plan, history: History, anchor: Event, pin: tuple[int, Event] | None = None
     ) -> None:
@@ -127,11 +139,7 @@ class _Search:
         if plan.anchor in plan.single:
             self._alone[plan.anchor] = anchor
         self._chosen = list(self._alone)
-        self._best: Match | None = None
-        self._most: int | None = None
         self._firsts: dict[int, list[Event]] = {}
-        self._tried = 0
-        self._cut_short = False
 
     def run(self) -> Found:
         """Try what there is to try."""
@@ -154,7 +162,7 @@ class _Search:
     def _extend(self, at: int) -> None:
         """Choose an event for each single step that is left."""
         plan, chosen = self._plan, self._chosen
-        if not self._may_serve(at):
+        if self._pin is not None and not self._may_serve(self._pin[0], at):
             return
         if at == len(plan.single):
             self._complete()
@@ -165,11 +173,8 @@ class _Search:
         elif step == plan.anchor or self._holds(step):
             self._extend(at + 1)
 
-    def _may_serve(self, at: int) -> bool:
-        """Tell whether a pinned evidence fits the steps chosen, once those are all that it names."""
-        if self._pin is None:
-            return True
-        part = self._pin[0]
+    def _may_serve(self, part: int, at: int) -> bool:
+        """Tell whether a pinned evidence fits the steps chosen, if those are all that it names."""
         return part in self._plan.single or at != self._plan.ready[part] or self._holds(part)
 
     def _try_each(self, step: int, at: int) -> None:
@@ -190,21 +195,26 @@ class _Search:
             chosen[step] = None
 
     def _holds(self, part: int) -> bool:
-        chosen = self._chosen
-        return all(judge(chosen) is True for judge in self._plan.checks[part])
+        return _all_true(self._plan.checks[part], self._chosen)
 
     def _candidates(self, part: int, chosen: Sequence[Any]) -> Iterator[Event]:
         """Yield what fits a part and may lie to the events that are chosen as it must."""
         plan, history, start_us = self._plan, self._history, self._anchor.start_us
         signatures = plan.signatures[part]
+        several = history.of_types(signatures)
+        if not several:
+            return iter(())
         least_us, greatest_us = plan.ranges[part]
         least_us, greatest_us = least_us + start_us, greatest_us + start_us
         for place, relation in plan.ties[part]:
-            if chosen[place] is not None:
-                from_us, to_us, ends_from_us = relation.limits(chosen[place])
+            other = chosen[place]
+            if other is not None:
+                from_us, to_us, ends_from_us = relation.limits(other)
                 if ends_from_us != BEFORE_US:
-                    from_us = ends_from_us - history.longest_us(signatures)
-                least_us, greatest_us = max(least_us, from_us), min(greatest_us, to_us)
+                    from_us = ends_from_us - max([rows.longest_us for rows in several])
+                # This is what floods are made of, so no function is called.
+                least_us = from_us if from_us > least_us else least_us  # noqa: FURB136 - see above
+                greatest_us = to_us if to_us < greatest_us else greatest_us  # noqa: FURB136 - see above
         return history.greatest_first(signatures, least_us, greatest_us)
 
     def _is_settled(self) -> bool:
@@ -255,17 +265,19 @@ class _Search:
                 return False
             if part == plan.anchor and not members.has(self._anchor):
                 return False
-        return all(judge(chosen) is True for part in plan.sets for judge in plan.having[part])
+        return all(_all_true(plan.having[part], chosen) for part in plan.sets)
 
     def _is_there(self, part: int, chosen: list[Any]) -> bool:
         """Tell whether an `unless` or an evidence is satisfied, and bind it to what does so."""
         plan = self._plan
         if not plan.rule.parts[part].each:
-            chosen[part] = self._greatest(part, chosen)
+            # Most often there is nothing at all.
+            is_possible = self._history.of_types(plan.signatures[part])
+            chosen[part] = self._greatest(part, chosen) if is_possible else None
             return chosen[part] is not None
         chosen[part] = self._members(part, chosen)
         if plan.having[part]:
-            return all(judge(chosen) is True for judge in plan.having[part])
+            return _all_true(plan.having[part], chosen)
         return bool(chosen[part])
 
     def _greatest(self, part: int, chosen: list[Any]) -> Event | None:
@@ -289,7 +301,7 @@ class _Search:
         checks = self._plan.checks[part]
         for event in self._candidates(part, chosen):
             chosen[part] = event
-            if all(judge(chosen) is True for judge in checks):
+            if _all_true(checks, chosen):
                 yield event
 
     def _taken(self, chosen: Sequence[Any]) -> tuple[Event, ...]:
@@ -329,6 +341,6 @@ class _Search:
 
         def judge(event: Event) -> bool:
             beside[part] = event
-            return all(judge(beside) is True for judge in joints)
+            return _all_true(joints, beside)
 
         return judge

@@ -68,6 +68,11 @@ class Plan:
         return first, first + len(self.rule.unless)
 
     @cached_property
+    def has_sets(self) -> bool:
+        """Whether some step or evidence binds a set."""
+        return any(part.each for part in (*self.rule.steps, *self.rule.evidence))
+
+    @cached_property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """For each part the least and greatest start of its events, from the anchor's start."""
         return tuple(self.rule.span.ranges[part.name] for part in self.rule.parts)
@@ -88,13 +93,13 @@ def make_plan(number: int, rule: Rule, judging: Judging) -> Plan:
     """Compile a rule; `number` is its place among those whose own conditions are judged."""
     single = tuple(n for n, step in enumerate(rule.steps) if not step.each)
     checks = [_checks(rule, step) for step in rule.parts]
-    own_ties = [[Tie(_place_of(rule, r.other), r) for r in step.relations] for step in rule.parts]
+    own_ties = [[Tie(place_of(rule, r.other), r) for r in step.relations] for step in rule.parts]
     ties = [list(own) for own in own_ties]
     for step in rule.parts:
         for relation in step.relations:
             # What is tied to the set that is the anchor is tied to no other of its members.
             if not rule.parts[rule.index[relation.other]].each:
-                place = _place_of(rule, step.name)
+                place = place_of(rule, step.name)
                 ties[rule.index[relation.other]].append(Tie(place, relation.turned))
     return Plan(
         number=number,
@@ -149,7 +154,7 @@ def _checks(rule: Rule, step: Step) -> list[_Check]:
     """Return the step's relations and joint conditions, each with the steps that it names."""
     found: list[_Check] = []
     for relation in step.relations:
-        pair = (rule.index[step.name], _place_of(rule, relation.other))
+        pair = (rule.index[step.name], place_of(rule, relation.other))
         names = frozenset((step.name, relation.other))
         found.append((names, _relation(relation.holds, *pair)))
     joints = zip(step.joint, _joints(rule, step), strict=True)
@@ -162,7 +167,7 @@ def _joints(rule: Rule, step: Step) -> tuple[Judge, ...]:
 
 def _named(rule: Rule, step: Step) -> tuple[int, ...]:
     others = {name for condition in step.joint for name in condition.steps} - {step.name}
-    return tuple(sorted(_place_of(rule, name) for name in others))
+    return tuple(sorted(place_of(rule, name) for name in others))
 
 
 def _relation(holds: Callable[[Event, Event], bool], step: int, other: int) -> Judge:
@@ -177,7 +182,7 @@ def _compile_in(rule: Rule, expression: Expression, own: str = "") -> Callable[[
     """
 
     def place(step: str) -> int:
-        return rule.index[step] if step == own else _place_of(rule, step)
+        return rule.index[step] if step == own else place_of(rule, step)
 
     return compile_expression(
         expression,
@@ -187,6 +192,6 @@ def _compile_in(rule: Rule, expression: Expression, own: str = "") -> Callable[[
     )
 
 
-def _place_of(rule: Rule, step: str) -> int:
+def place_of(rule: Rule, step: str) -> int:
     """Return where the event of a step is chosen; the anchor's stands at the end as well."""
     return len(rule.parts) if step == rule.anchor else rule.index[step]

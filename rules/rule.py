@@ -163,7 +163,7 @@ class Rule:
 
     def band(self, score: int) -> Band:
         """Return the highest band that a score reaches."""
-        return max((b for b in self.bands if b.floor <= score), key=lambda b: b.floor)
+        return [b for b in self.bands if b.floor <= score][-1]
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ An event that comes or goes costs a look-up in a sorted list, however many membe
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol, overload
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol
 
 from rules.fact import Event, Identity
 from rules.money import Money
@@ -130,7 +130,7 @@ _TALLIES: Final[dict[str, type[Tally]]] = {
 }
 
 
-class Members(Sequence[Event]):
+class Members:
     """The events of a set, in order of place.
 
     Attributes:
@@ -153,14 +153,19 @@ class Members(Sequence[Event]):
     def __iter__(self) -> Iterator[Event]:
         return (row[2] for row in self._rows)
 
-    @overload
-    def __getitem__(self, at: int) -> Event: ...
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Event]: ...
-    def __getitem__(self, at: int | slice) -> Event | Sequence[Event]:
-        if isinstance(at, slice):
-            return [row[2] for row in self._rows[at]]
-        return self._rows[at][2]
+    @property
+    def least(self) -> Event:
+        """The first of them, if there is any."""
+        return self._rows[0][2]
+
+    @property
+    def greatest(self) -> Event:
+        """The last of them, if there is any."""
+        return self._rows[-1][2]
+
+    def latest(self, number: int) -> list[Event]:
+        """Return so many of them at most, the last ones."""
+        return [row[2] for row in self._rows[-number:]]
 
     def has(self, event: Event) -> bool:
         """Tell whether an event is a member."""

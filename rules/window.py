@@ -99,10 +99,10 @@ class Window:
 
     def _let_go(self, limits: Limits) -> None:
         members = self.members
-        while members and members[-1].start_us > limits.starts_to_us:
-            self._drop(members[-1].identity)
-        while members and members[0].start_us < limits.starts_from_us:
-            self._drop(members[0].identity)
+        while members and members.greatest.start_us > limits.starts_to_us:
+            self._drop(members.greatest.identity)
+        while members and members.least.start_us < limits.starts_from_us:
+            self._drop(members.least.identity)
         while self._ends and self._ends[0][0] < limits.ends_from_us:
             self._drop(self._ends[0][1])
 
