@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from rules.condition import Expression, compile_expression
+from rules.condition import Condition, Expression, compile_expression
 from rules.events import Kind
 from rules.fact import Event
 from rules.judging import Judging, Mask
@@ -162,7 +162,17 @@ def _checks(rule: Rule, step: Step) -> list[_Check]:
 
 
 def _joints(rule: Rule, step: Step) -> tuple[Judge, ...]:
-    return tuple(_compile_in(rule, c.expression, step.name) for c in step.joint)
+    return tuple(_joint(rule, step, condition) for condition in step.joint)
+
+
+def _joint(rule: Rule, step: Step, condition: Condition) -> Judge:
+    judge = _compile_in(rule, condition.expression, step.name)
+    asked = {o.event for o in step.options if condition in step.joint_of(o.event)}
+    if len(asked) == len(step.options):
+        return judge
+    # It stands in an entry of `either`, and asks nothing of what fits another one.
+    place = rule.index[step.name]
+    return lambda chosen: chosen[place].identity.type not in asked or judge(chosen)
 
 
 def _named(rule: Rule, step: Step) -> tuple[int, ...]:

@@ -168,14 +168,20 @@ class Events:
     def tied_failures(self, part: int, chosen: Chosen) -> list[Failure]:
         """Return what fails of a part's relations and of its conditions that name others."""
         step = self.rule.parts[part]
-        checks: tuple[Relation | Condition, ...] = (*step.relations, *step.joint)
+        joint = step.joint_of(chosen[part].identity.type)
+        checks: tuple[Relation | Condition, ...] = (*step.relations, *joint)
         return [f for check in checks for f in self.tied_failure(part, check, chosen)]
 
     def tied_failure(
         self, part: int, check: Relation | Condition, chosen: Chosen
     ) -> list[Failure]:
-        """Return what fails of one of them; nothing if it names a step that is empty."""
+        """Return what fails of one of them; nothing if it names a step that is empty.
+
+        Nor if it is asked of another type of event only.
+        """
         step = self.rule.parts[part]
+        if isinstance(check, Condition) and check not in step.joint_of(chosen[part].identity.type):
+            return []
         others = {check.other} if isinstance(check, Relation) else check.steps - {step.name}
         if not all(self.is_bound(name, chosen) for name in others):
             return []
