@@ -16,6 +16,19 @@ each of them starts no later than `forward` after the anchor's start, and its re
 by `reach + forward + settle`: every anchor that it could serve starts at most `reach` after it and
 is closed by then.
 
+To judge again is not to search again (`rules.matching`). What was reported at an anchor is the
+best of all bindings with the events there were. One event that has come or changed, and that can
+only be bound by itself, leaves every binding without it as good as it was; so the new answer is
+the better of the old one, if that is without the event, and the best binding with it. A new event
+under `unless` can only take bindings away, so the old answer stands unless it is hit. Everything
+else (the anchor itself, a set, an `unless` that changed, an event that the old answer rests on) is
+searched whole. A search that was cut short leaves its mark on all that follows from it.
+
+Sets are kept up to date rather than collected (`rules.window`): all that a relation says of a
+member is that it starts no earlier than one moment, no later than another, and ends no earlier
+than a third, so a set is what lies within three bounds that move a little with each event; what
+`having` asks of it is counted as members come and go.
+
 No rule is asked about an event by itself. Conditions that an event alone decides are judged once
 for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
 together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never

@@ -14,8 +14,11 @@ from tests.rules.build import (
     build_rule,
     call_record,
     call_then_pay,
+    condition,
     event_of,
     facts_of,
+    field,
+    record_of,
     relation,
     says,
     step_of,
@@ -271,3 +274,17 @@ def test_a_mark_that_does_not_raise_the_minimum_changes_nothing() -> None:
     told.mark(at("12:00"))
     assert told.mark(at("11:00")) == []
     assert told.correlator.watermarks.minimum_us == at("12:00")
+
+
+def test_an_exception_that_turns_out_otherwise_brings_the_alert_back() -> None:
+    #   10:00 c-1 ........ 11:10   10:05 s-1, steered from outside at first   10:42 p-1
+    steered = condition(field("share", "screen_share", "remote_input"))
+    share = step_of("share", "screen_share", (steered,), (relation("during", "call"),))
+    told = bench(build_rule(call_then_pay().steps, TIMING, unless=[share]))
+    told.tell(call_record("c-1", at("10:00"), until_us=at("11:10")))
+    told.tell(record_of("screen_share", "s-1", at("10:05"), remote_input=True))
+    assert told.tell(transfer_record("p-1", at("10:42"))) == []
+    again = record_of("screen_share", "s-1", at("10:05"), sequence=1, remote_input=False)
+    assert says(told.tell(again)) == [("raised", False)]
+    third = record_of("screen_share", "s-1", at("10:05"), sequence=2, remote_input=True)
+    assert says(told.tell(third)) == [("withdrawn", False)]
