@@ -16,10 +16,10 @@ from tests.rules.build import (
     call_record,
     call_then_pay,
     condition,
-    count,
     event_of,
     facts_of,
     field,
+    loan_record,
     record_of,
     relation,
     says,
@@ -309,18 +309,20 @@ def test_a_call_that_comes_to_lie_right_but_fits_no_more_is_not_bound() -> None:
 def test_the_best_of_two_ways_to_use_a_new_event_shows_the_members_of_its_own_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    #   10:00 c-1   10:10 c-2, which may be the call or speak for the other   10:42 p-1
+    #   09:30 l-1   10:00 c-1   10:05 l-2   10:10 c-2, the call or beside it   10:42 p-1
     monkeypatch.setattr(Rows, "FEW", 0)
     before = (relation("before", "pay", HOUR_US),)
     pay = step_of("pay", "transfer")
     call = step_of("call", "call_invitation", (), before)
-    others = step_of(
-        "others", "call_invitation", (), before, each=True, having=(count("others", ">=", 0),)
+    loans = step_of(
+        "loans", "loan_drawdown", (), (relation("before", "call", HOUR_US),), each=True
     )
     other = step_of("other", "call_invitation", (), before, weight=10)
-    rule = build_rule([pay, call, others], TIMING, anchor="pay", evidence=[other])
+    rule = build_rule([pay, call, loans], TIMING, anchor="pay", evidence=[other])
     told = bench(rule)
+    for own_id, clock in (("l-1", "09:30"), ("l-2", "10:05")):
+        told.tell(loan_record(own_id, at(clock)))
     told.tell(call_record("c-1", at("10:00"), until_us=at("10:01")))
     told.tell(transfer_record("p-1", at("10:42")))
     (alert,) = told.tell(call_record("c-2", at("10:10"), until_us=at("10:11")))
-    assert bound(alert) == ["p-1", "c-2", "c-1", "c-1"]
+    assert bound(alert) == ["p-1", "c-2", "l-1", "l-2", "c-1"]
