@@ -32,6 +32,7 @@ commands:
   run PROGRAM ...     a program of .venv: ringfence, python, ruff, ...
   install             make or mend .venv and do nothing else; every command does it first
   install --runtime   only what a worker needs, the project itself copied in (for the image)
+  sbom                what the worker is made of, with licences, as CycloneDX on stdout
   lock [ARGUMENTS]    write the lock files anew; the pins stay unless --upgrade is given
 
 examples:
@@ -54,14 +55,16 @@ RUNTIME_LOCK = ROOT / "deploy" / "requirements.lock"
 INSTALLING = "installing"
 EXTRAS = ("demo", "columnar", "bench", "test", "dev")
 
-FAST = "not broker and not slow"
-LONG = "broker or slow"
+# As many processes as there are cores; a broker and what is timed on it have them to themselves.
+FAST = ("-n", "auto", "-m", "not broker and not slow")
+SLOW = ("-n", "auto", "-m", "slow and not broker")
+BROKER = ("-m", "broker")
 CHECKS = (
     ("formatting", (("ruff", "format", "--check", "."),)),
     ("lint", (("ruff", "check", "."),)),
     ("types", (("mypy",),)),
     ("layers", (("lint-imports", "--no-logo"),)),
-    ("tests", (("coverage", "erase"), ("coverage", "run", "-m", "pytest", "-m", FAST))),
+    ("tests", (("coverage", "erase"), ("coverage", "run", "-m", "pytest", *FAST))),
     (
         "coverage of rules: 100 %",
         (
@@ -115,11 +118,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the fast tests and, if they pass, the others; or what the arguments say."""
+    """Run the fast tests, the slow ones, and those on a broker, as long as all pass."""
     if arguments:
         return run(["pytest", *arguments])
     prepare()
-    return call("pytest", "-m", FAST) or call("pytest", "-m", LONG)
+    return call("pytest", *FAST) or call("pytest", *SLOW) or call("pytest", *BROKER)
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -149,6 +152,13 @@ def install(arguments: Sequence[str]) -> int:
         return refuse(f'install takes nothing or --runtime, found "{" ".join(arguments)}"')
     prepare(runtime=bool(arguments))
     return 0
+
+
+def sbom(arguments: Sequence[str]) -> int:
+    """Become the program that writes what the worker is made of."""
+    if arguments:
+        return refuse(f'sbom takes no arguments, found "{arguments[0]}"')
+    return run(["python", str(ROOT / "deploy" / "sbom.py")])
 
 
 def lock(arguments: Sequence[str]) -> int:
@@ -295,6 +305,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check,
     "run": run,
     "install": install,
+    "sbom": sbom,
     "lock": lock,
 }
 

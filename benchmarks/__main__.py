@@ -9,8 +9,10 @@ import typer
 
 from benchmarks import floods, instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import town as town_page
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
+from benchmarks.kafka import tables as on_kafka
 from benchmarks.logs import Workload
 from benchmarks.variants import variants, write_rules
 from benchmarks.workload import Size
@@ -19,6 +21,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
 _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
+_TOWN: Final = _ROOT / "docs" / "town.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -125,6 +128,41 @@ def reliability(
     """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
     text = asyncio.run(storms.tables(people, rounds, say))
     out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def town(
+    *,
+    people: Annotated[int, typer.Option(min=10, help="How many live in it.")] = town_page.PEOPLE,
+    days: Annotated[int, typer.Option(min=1, help="For how long.")] = town_page.DAYS,
+    rounds: Annotated[int, typer.Option(min=1, help="Of planted cases.")] = town_page.ROUNDS,
+    seed: Annotated[int, typer.Option(help="What it is made from.")] = town_page.SEED,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _TOWN,
+) -> None:
+    """Replay the catalogue over a simulated town: what is found, and who is troubled."""
+    text = town_page.tables(people, days, rounds, seed)
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def kafka(
+    *,
+    events: Events = 1_000_000,
+    rounds: Rounds = 3,
+    seconds: Annotated[int, typer.Option(min=10, help="Of the run at a steady pace.")] = 30,
+    per_second: Annotated[int, typer.Option(min=100, help="Its events per second.")] = 5_000,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Race a worker, a plain loop and others on one real Kafka: a backlog, and a steady pace."""
+    backlog = Workload(Size(events, seed=seed), folder)
+    steady = Size(seconds * per_second, seed=seed, pairs=seconds * per_second // 150)
+    text = asyncio.run(on_kafka.tables(backlog, steady, per_second, rounds, say))
+    text = f"## On Kafka\n\n{text}\nOn {machine.described()}.\n"
+    page.put(out, "kafka", text)
     sys.stdout.write(text)
 
 

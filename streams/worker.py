@@ -9,6 +9,7 @@ import structlog
 from rules.rule import RuleSet
 from streams.app import IntakeApp, build_app
 from streams.failures import Failure
+from streams.garbage import look_seldom
 from streams.journal import log_crash, open_journal
 from streams.settings import Settings
 from streams.topics import find_epoch
@@ -23,7 +24,7 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         Failure: The settings are wrong, or something outside is not as it has to be.
         Exception: A bug; nothing has been committed since.
     """
-    open_journal()
+    open_journal(settings.log_format, settings.log_level)
     epoch = asyncio.run(find_epoch(settings, rule_set))
     log.info(
         "worker_starting",
@@ -33,6 +34,7 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         facts_topics=[log.name for log in epoch.facts_logs],
         facts_partitions=epoch.facts_partitions,
     )
+    look_seldom()
     try:
         _run(build_app(settings, rule_set, epoch))
     except Failure:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -12,9 +12,11 @@ from rules.fact import Fact, Mark
 from rules.screen import Screen
 from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
-from streams.ingest import Ingest, Taken
+from streams.ingest import Ingest
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
-from streams.producer import Message, Sender
+from streams.metrics import DEAD_LETTERS, FACTS, LATE, RECORDS, SKIPPED, WITHOUT_VALUE, Key
+from streams.outbox import Headers, Message, appended_at
+from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FeedState, Stage
 from streams.wire.binary_mode import envelope_from_headers
@@ -65,7 +67,7 @@ class IngestStation:
         self.channel = channel
         self._sender = sender
         self._offsets = offsets
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Key] = Counter()
         self._states: dict[Partition, FeedState] = {}
 
     async def open(
@@ -87,7 +89,9 @@ class IngestStation:
                 offset=committed.offset,
             )
         watermark_us = decode_watermark(metadata) if metadata else NEVER_US
-        state = FeedState(FeedClock(self._settings.lateness_us(partition[0]), watermark_us))
+        state = FeedState(
+            partition, FeedClock(self._settings.lateness_us(partition[0]), watermark_us)
+        )
         await self._mark(partition, state)
         self._states[partition] = state
         if committed is not None:
@@ -100,15 +104,22 @@ class IngestStation:
         """Tell no more marks of a partition that is not ours."""
         self._states.pop(partition, None)
 
+    def opened_so_far(self, partition: Partition) -> int:
+        """Return 0: an outside partition opens in one step."""
+        del partition
+        return 0
+
+    def watermarks(self) -> Mapping[Partition, int]:
+        """Return the watermark of each partition that is ours."""
+        return {partition: state.watermark_us for partition, state in self._states.items()}
+
     async def take(self, batch: RecordBatch[FeedState]) -> None:
         """Do all that a batch implies, and acknowledge it."""
-        messages: list[Message] = []
-        for row in batch.rows:
-            messages += self._messages(batch.partition, batch.state.clock, row)
-        await self._sender.send_all(messages)
+        await self._sender.send_all(self._implied(batch))
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        batch.ack(encode_watermark(batch.state.clock.watermark_us))
+        batch.ack(encode_watermark(batch.state.watermark_us))
+        self.counts[RECORDS.name, batch.partition[0]] += len(batch.rows)
 
     async def tick(self) -> None:
         """Send the marks that were held back because the last ones had only just gone out."""
@@ -127,31 +138,44 @@ class IngestStation:
         if after_us == 0 or read_to_end_us - heard_us < after_us:
             return None
         watermark_us = read_to_end_us - after_us
-        is_news = watermark_us - state.clock.watermark_us >= after_us // _IDLE_STEPS
+        is_news = watermark_us - state.watermark_us >= after_us // _IDLE_STEPS
         return watermark_us if is_news else None
 
     def followed(self, state: FeedState, watermark_us: int) -> None:
         """Raise a quiet partition's watermark; the group has accepted it with a commit."""
-        state.clock.raise_to(watermark_us)
+        state.reach.raise_to(watermark_us)
         state.acknowledge()
 
-    def _messages(self, partition: Partition, clock: FeedClock, row: Row) -> list[Message]:
-        if row.value is None:
-            self.counts["without_value"] += 1
-            return []
-        raw = envelope_from_headers(row.headers, row.value)
-        if row.offset in self._settings.skipped(partition):
-            topic, number = partition
-            log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
-            skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
-            return [self._dead_letter(partition, row.offset, raw, skipped)]
-        taken = self._take(raw, clock)
-        self.counts["late"] += taken.late
-        if taken.refusal is not None:
-            return [self._dead_letter(partition, row.offset, raw, taken.refusal)]
-        return [message for fact in taken.facts for message in self._placed(fact)]
+    def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
+        """Return the facts and dead letters that a batch implies."""
+        skipped = self._settings.skipped(batch.partition)
+        rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+        messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
+        topic = batch.partition[0]
+        self.counts[SKIPPED.name, topic] += len(messages)
+        self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(messages)
+        raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
+        found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
+        for at, taken in found:
+            self.counts[LATE.name, topic] += taken.late
+            if taken.refusal is not None:
+                offset = rows[at].offset
+                messages.append(
+                    self._dead_letter(batch.partition, offset, raws[at], taken.refusal)
+                )
+            if taken.facts:
+                appended = appended_at(rows[at].timestamp)
+                for fact in taken.facts:
+                    messages += self._placed(fact, appended)
+        return messages
 
-    def _placed(self, fact: Fact) -> Iterator[Message]:
+    def _skip(self, batch: RecordBatch[FeedState], row: Row) -> Message:
+        topic, number = batch.partition
+        log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
+        skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
+        return self._dead_letter(batch.partition, row.offset, _structured(row), skipped)
+
+    def _placed(self, fact: Fact, headers: Headers) -> Iterator[Message]:
         """Yield a fact for each stage that can use it."""
         key, value = encode_fact(fact)
         by = fact.key.partition(":")[0]
@@ -160,21 +184,14 @@ class IngestStation:
             if len(self._screens) == 1 or by in screen.keys(
                 fact.event.identity.type, fact.event.fields
             ):
-                yield Message(into.name, key, value, into.partition_of(key))
-
-    def _take(self, raw: bytes, clock: FeedClock) -> Taken:
-        try:
-            return self._ingest.take(raw, clock, now_us=self._clock_us())
-        # One record must not stop the stream, whatever bug it meets; it is named in the open.
-        except Exception as error:  # noqa: BLE001 - see above
-            # The error's own text stays out: it could hold what the record holds.
-            return Taken(refusal=Refusal("internal", f"{type(error).__name__} in ingest"))
+                self.counts[FACTS.name, into.name] += 1
+                yield Message(into.name, key, value, into.partition_of(key), headers)
 
     def _dead_letter(
         self, partition: Partition, offset: int, raw: bytes, refusal: Refusal
     ) -> Message:
         topic, number = partition
-        self.counts["refused"] += 1
+        self.counts[DEAD_LETTERS.name, refusal.reason] += 1
         if refusal.reason == "internal":
             log.error("bug_met", topic=topic, partition=number, offset=offset, what=refusal.detail)
         letter = dead_letter(raw, refusal, topic, number, offset)
@@ -190,3 +207,7 @@ class IngestStation:
         value = encode_mark(Mark(*partition, watermark_us), into.roster)
         await self._sender.send_all([Message(into.name, None, value, n) for n in range(into.size)])
         state.told.marked(watermark_us)
+
+
+def _structured(row: Row) -> bytes:
+    return envelope_from_headers(row.headers, row.value or b"")

@@ -6,12 +6,18 @@ from typing import Final
 
 import typer
 
+from streams.cli.backtest import backtest
 from streams.cli.check import check
+from streams.cli.config import config
+from streams.cli.dead_letters import dead_letters
 from streams.cli.demo import demo
+from streams.cli.diff import diff
 from streams.cli.explain import explain
 from streams.cli.mutate import mutate
 from streams.cli.new import new
 from streams.cli.produce_demo import produce_demo
+from streams.cli.pseudonym import pseudonym
+from streams.cli.record import record
 from streams.cli.replay import replay
 from streams.cli.run_stories import run_stories
 from streams.cli.simulate import simulate
@@ -28,10 +34,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, new, mutate, simulate):
+for _command in (
+    *(demo, replay, explain, diff, backtest, worker, check, new, mutate, simulate),
+    *(record, pseudonym, config),
+):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")
+app.add_typer(dead_letters, name="dead-letters")
 app.command(hidden=True)(produce_demo)
 
 

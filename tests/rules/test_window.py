@@ -157,3 +157,10 @@ def test_a_relation_is_the_same_told_as_limits_and_told_from_the_other_side(
     )
     assert told.limits(two).hold(one) == told.holds(one, two)
     assert told.turned.limits(one).hold(two) == told.holds(one, two)
+
+
+def test_of_many_sets_the_one_that_was_kept_first_is_let_go() -> None:
+    rows = Rows()
+    for n in range(40):
+        rows.keep(n, Window(rows, 1, in_x))
+    assert list(rows.windows) == list(range(8, 40))

@@ -16,7 +16,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from rules.watermark import Partition
 from streams.lanes import Commit, Row
-from streams.producer import Message
+from streams.outbox import Message
 from tests.simulation.virtual_loop import Process, VirtualLoop
 from tests.streams.worker_parts import MemoryRow
 
@@ -272,6 +272,10 @@ class Member:
     def _demand(self, places: Iterable[TopicPartition]) -> None:
         if not set(places) <= self.assigned:
             raise IllegalStateError("not assigned")
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return what the group has given."""
+        return self.assigned
 
     async def position(self, place: TopicPartition) -> int:
         """Return the offset of the row to come next."""

@@ -23,15 +23,11 @@ def mark_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Tell how far a feed has come before its facts are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = [
-            message
-            for row in batch.rows
-            for message in self._messages(batch.partition, batch.state.clock, row)
-        ]
+        messages = self._implied(batch)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
         await self._sender.send_all(messages)
-        batch.ack(encode_watermark(batch.state.clock.watermark_us))
+        batch.ack(encode_watermark(batch.state.watermark_us))
 
     patch.setattr(IngestStation, "take", take)
 
@@ -40,12 +36,8 @@ def commit_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Acknowledge records before their facts and dead letters are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = [
-            message
-            for row in batch.rows
-            for message in self._messages(batch.partition, batch.state.clock, row)
-        ]
-        batch.ack(encode_watermark(batch.state.clock.watermark_us))
+        messages = self._implied(batch)
+        batch.ack(encode_watermark(batch.state.watermark_us))
         await self._sender.send_all(messages)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
@@ -57,9 +49,9 @@ def commit_before_alerts(patch: pytest.MonkeyPatch) -> None:
     """Acknowledge facts before the alerts that follow from them are acknowledged."""
 
     async def take(self: CorrelateStation, batch: RecordBatch[FactsState]) -> None:
-        alerts, facts = batch.state.observe(batch.rows)
+        implied = batch.state.observe(batch.rows)
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
-        await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+        await self._sender.send_all(self._messages(batch.rows, implied))
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
 
@@ -70,10 +62,10 @@ def second_mark_before_alerts(patch: pytest.MonkeyPatch) -> None:
     """Tell the second stage how far the first has come before it has its alerts."""
 
     async def take(self: CorrelateStation, batch: RecordBatch[FactsState]) -> None:
-        alerts, facts = batch.state.observe(batch.rows)
+        implied = batch.state.observe(batch.rows)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+        await self._sender.send_all(self._messages(batch.rows, implied))
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
 
     patch.setattr(CorrelateStation, "take", take)
