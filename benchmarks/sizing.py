@@ -29,7 +29,7 @@ from streams.wire.records import Refusal
 
 _ROOT: Final = Path(__file__).parents[1]
 _KEY: Final = b"an invented key for benchmarks alone"
-_TOWN: Final = ("--people", "5000", "--events", "50000", "--hours", "48")
+_TOWN: Final = ("--people", "5000", "--events", "50000", "--days", "2")
 _PER_SECOND: Final = 100
 _PARTITIONS: Final = 12
 _WORKER_GIB: Final = 4
