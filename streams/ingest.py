@@ -1,7 +1,9 @@
 """From a record as it came to the facts that are worth keeping, the same for bus and replay."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Final
 
 from rules.authoring.people import People
 from rules.events import KEYS
@@ -9,8 +11,9 @@ from rules.fact import Event, Fact, Identity, key_of, make_event
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.timing import Timing
-from rules.watermark import FeedClock
-from streams.wire.first_look import Dropped, FirstLook
+from rules.watermark import END_US, FeedClock
+from streams.reaches import Reach
+from streams.wire.first_look import EPOCH, Dropped, FirstLook
 from streams.wire.plain import plain_record
 from streams.wire.pseudonyms import Pseudonyms, comparable
 from streams.wire.records import Record, Refusal, decode_record
@@ -28,6 +31,9 @@ class Taken:
     facts: tuple[Fact, ...] = ()
     refusal: Refusal | None = None
     late: bool = False
+
+
+_LATE: Final = Taken(late=True)
 
 
 class Ingest:
@@ -51,27 +57,77 @@ class Ingest:
         self._timing = timing
         self._pseudonyms = pseudonyms
 
-    def take(self, raw: bytes, clock: FeedClock, *, now_us: int) -> Taken:
-        """Return what a record of a feed partition comes to, and move the partition's clock.
+    def take_all(
+        self, raws: Sequence[bytes], reach: Reach, *, now_us: int
+    ) -> Iterator[tuple[int, Taken]]:
+        """Yield what consecutive records of a partition come to, each with its place among them.
+
+        Most of those that come to nothing are left out. The partition's clock stands where
+        they have brought it after `reach.catch_up`. Never raises for what one record holds.
 
         Args:
-            raw: the record as it came.
-            clock: the clock of the partition that brought it.
+            raws: the records as they came.
+            reach: how far the partition has come; it goes on.
             now_us: ingest's clock, by which records of the future are refused.
         """
-        taken = self.admit(self.read(raw, now_us=now_us), clock)
+        looks = self.first_look.looks
+        reach.heed(now_us)
+        for at, (raw, r) in enumerate(zip(raws, self.first_look.decode_all(raws), strict=True)):
+            try:
+                if (
+                    r is None
+                    or not EPOCH <= (t := r.time) <= reach.ceiling
+                    or looks[r.__class__](r.data, t, reach.earliest)
+                ):
+                    yield at, self._take_whole(raw, r, reach, now_us)
+                elif t > reach.top:
+                    reach.top = t
+                elif t < reach.safe and t < reach.top - reach.lateness:
+                    yield at, _LATE
+            # One record must not stop the stream, whatever bug it meets; it is named in the open.
+            except Exception as error:  # noqa: BLE001 - see above
+                # The error's own text stays out: it could hold what the record holds.
+                yield at, Taken(refusal=Refusal("internal", f"{type(error).__name__} in ingest"))
         self.people.thin()
+
+    def _take_whole(self, raw: bytes, record: Any, reach: Reach, now_us: int) -> Taken:  # noqa: ANN401 - as first looked at
+        """Return what a record comes to, and let others like it be passed over from here on."""
+        reach.catch_up()
+        read = self.read(raw, record, now_us=now_us)
+        taken = self.admit(read, reach.clock)
+        if record is None or isinstance(read, Refusal) or read.type == "heartbeat":
+            reach.rest()
+        elif reach.has_room_for(record):
+            return taken
+        else:
+            reach.follow(record.time, None, now_us)
+        reach.look_ahead(END_US, self.first_look.settle)
         return taken
 
-    def read(self, raw: bytes, *, now_us: int, trust_recorded: bool = False) -> Read:
+    def read(
+        self,
+        raw: bytes,
+        record: Any | None,  # noqa: ANN401 - a Struct made for these rules
+        *,
+        now_us: int,
+        trust_recorded: bool = False,
+    ) -> Read:
         """Return the checked record, or why it is refused, or that no rule needs it.
 
         Never raises for what a sender sent.
 
-        A recorded log's own `recordedtime` stands in for the clock if `trust_recorded`.
+        Args:
+            raw: the record as it came.
+            record: as first looked at; None if it was not plainly in order.
+            now_us: ingest's clock.
+            trust_recorded: whether a recorded log's own `recordedtime` stands in for the clock.
         """
-        dropped = self.first_look.dropped(raw, now_us=now_us, trust_recorded=trust_recorded)
-        return dropped or self.read_whole(raw, now_us=now_us, trust_recorded=trust_recorded)
+        look = self.first_look
+        if record is not None:
+            dropped = look.judge(record, now_us=now_us, trust_recorded=trust_recorded)
+            if dropped is not None:
+                return dropped
+        return self.read_whole(raw, now_us=now_us, trust_recorded=trust_recorded)
 
     def read_whole(
         self, raw: bytes, *, now_us: int, trust_recorded: bool = False

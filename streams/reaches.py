@@ -1,4 +1,4 @@
-"""How far the feed partitions of a replay have come, in a form that is quick to compare with."""
+"""How far feed partitions have come, in a form that is quick to compare with."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -73,24 +73,39 @@ class Reach:
             self.top = self._noted = record.time
         return True
 
-    def follow(self, record: Any, as_of_us: int) -> None:  # noqa: ANN401 - as first looked at
+    def follow(self, time: datetime, recorded: datetime | None, now_us: int) -> None:
         """Take the clock as it stands after a record that has been read whole.
 
         Args:
-            record: as the first look decoded it.
-            as_of_us: the moment after which a record without `recordedtime` is of the future.
+            time: the record's.
+            recorded: its `recordedtime`, where that stands in for the clock.
+            now_us: the moment after which a record without it is of the future.
         """
         if self.clock.watermark_us != NEVER_US:
-            self.recorded = record.recordedtime
-            now_us = as_of_us if self.recorded is None else to_us(self.recorded)
-            self._limit_us = min(now_us + FUTURE_LIMIT_US, LATEST_US)
+            self.recorded = recorded
+            self._limit(now_us if recorded is None else to_us(recorded))
             self.is_known = True
-            self._stand_at(record.time)
+            self._stand_at(time)
+
+    def heed(self, now_us: int) -> None:
+        """Take the clock of whoever reads as it stands now: it may even have been set back."""
+        self._limit(now_us)
+        self.look_ahead(self._due_us, self._settle)
+
+    def _limit(self, now_us: int) -> None:
+        self._limit_us = min(now_us + FUTURE_LIMIT_US, LATEST_US)
 
     def rest(self) -> None:
         """Take the clock as it stands after a record that only reading whole made sense of."""
         if self.is_known:
             self._stand_at(self.top)
+
+    def raise_to(self, watermark_us: int) -> None:
+        """Raise the watermark outright, for a reason that is no record."""
+        self.catch_up()
+        self.clock.raise_to(watermark_us)
+        self.rest()
+        self.look_ahead(self._due_us, self._settle)
 
     def _stand_at(self, moment: datetime) -> None:
         top_us = self.clock.watermark_us + self.clock.lateness_us

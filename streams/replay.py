@@ -178,7 +178,7 @@ class Replay:
             source.know(reach)
             if read.type != "heartbeat" and reach.has_room_for(record):
                 return
-            reach.follow(record, self._as_of_us)
+            reach.follow(record.time, record.recordedtime, self._as_of_us)
         else:
             reach.rest()
         reach.look_ahead(self._due_us, self._ingest.first_look.settle)

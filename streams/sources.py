@@ -146,12 +146,9 @@ class Source:
     def read(self) -> Read:
         """Return what the next line is: dropped at first look, or read whole."""
         if self._read is None:
-            record, look = self.record, self._ingest.first_look
-            self._read = (
-                None
-                if record is None
-                else look.judge(record, now_us=self._as_of_us, trust_recorded=True)
-            ) or self._ingest.read_whole(self.line, now_us=self._as_of_us, trust_recorded=True)
+            self._read = self._ingest.read(
+                self.line, self.record, now_us=self._as_of_us, trust_recorded=True
+            )
         return self._read
 
     def note_time(self) -> None:

@@ -15,6 +15,7 @@ from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.epoch import Epoch, FactsTopic, offset_of, revision_at
 from streams.failures import OutsideFailure
 from streams.lanes import Row
+from streams.reaches import Reach
 from streams.wire.commits import MOST_SKIPPED, Point
 from streams.wire.facts import decode_row
 
@@ -55,15 +56,25 @@ class Told:
 
 
 class FeedState:
-    """An outside partition: its clock, and which watermark the facts log has been told."""
+    """An outside partition: how far it has come, and which watermark the facts log has been told.
 
-    def __init__(self, clock: FeedClock) -> None:
-        self.clock = clock
+    Attributes:
+        reach: Its clock, and what follows from it.
+    """
+
+    def __init__(self, partition: Partition, clock: FeedClock) -> None:
+        self.reach = Reach(partition, clock)
         self.told = Told(clock.watermark_us)
+
+    @property
+    def watermark_us(self) -> int:
+        """The watermark as its records so far have it."""
+        self.reach.catch_up()
+        return self.reach.clock.watermark_us
 
     def acknowledge(self) -> None:
         """Note that all facts below the clock's watermark are in the facts log."""
-        self.told.acknowledge(self.clock.watermark_us)
+        self.told.acknowledge(self.watermark_us)
 
 
 class Notes:

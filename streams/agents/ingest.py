@@ -12,7 +12,7 @@ from rules.fact import Fact, Mark
 from rules.screen import Screen
 from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
-from streams.ingest import Ingest, Taken
+from streams.ingest import Ingest
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
 from streams.producer import Message, Sender
 from streams.settings import Settings
@@ -87,7 +87,9 @@ class IngestStation:
                 offset=committed.offset,
             )
         watermark_us = decode_watermark(metadata) if metadata else NEVER_US
-        state = FeedState(FeedClock(self._settings.lateness_us(partition[0]), watermark_us))
+        state = FeedState(
+            partition, FeedClock(self._settings.lateness_us(partition[0]), watermark_us)
+        )
         await self._mark(partition, state)
         self._states[partition] = state
         if committed is not None:
@@ -102,13 +104,10 @@ class IngestStation:
 
     async def take(self, batch: RecordBatch[FeedState]) -> None:
         """Do all that a batch implies, and acknowledge it."""
-        messages: list[Message] = []
-        for row in batch.rows:
-            messages += self._messages(batch.partition, batch.state.clock, row)
-        await self._sender.send_all(messages)
+        await self._sender.send_all(self._implied(batch))
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        batch.ack(encode_watermark(batch.state.clock.watermark_us))
+        batch.ack(encode_watermark(batch.state.watermark_us))
 
     async def tick(self) -> None:
         """Send the marks that were held back because the last ones had only just gone out."""
@@ -127,29 +126,38 @@ class IngestStation:
         if after_us == 0 or read_to_end_us - heard_us < after_us:
             return None
         watermark_us = read_to_end_us - after_us
-        is_news = watermark_us - state.clock.watermark_us >= after_us // _IDLE_STEPS
+        is_news = watermark_us - state.watermark_us >= after_us // _IDLE_STEPS
         return watermark_us if is_news else None
 
     def followed(self, state: FeedState, watermark_us: int) -> None:
         """Raise a quiet partition's watermark; the group has accepted it with a commit."""
-        state.clock.raise_to(watermark_us)
+        state.reach.raise_to(watermark_us)
         state.acknowledge()
 
-    def _messages(self, partition: Partition, clock: FeedClock, row: Row) -> list[Message]:
-        if row.value is None:
-            self.counts["without_value"] += 1
-            return []
-        raw = envelope_from_headers(row.headers, row.value)
-        if row.offset in self._settings.skipped(partition):
-            topic, number = partition
-            log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
-            skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
-            return [self._dead_letter(partition, row.offset, raw, skipped)]
-        taken = self._take(raw, clock)
-        self.counts["late"] += taken.late
-        if taken.refusal is not None:
-            return [self._dead_letter(partition, row.offset, raw, taken.refusal)]
-        return [message for fact in taken.facts for message in self._placed(fact)]
+    def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
+        """Return the facts and dead letters that a batch implies."""
+        skipped = self._settings.skipped(batch.partition)
+        messages = [self._skip(batch, row) for row in batch.rows if row.offset in skipped]
+        rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+        self.counts["without_value"] += len(batch.rows) - len(rows) - len(messages)
+        raws = [_structured(row) for row in rows]
+        found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
+        for at, taken in found:
+            self.counts["late"] += taken.late
+            if taken.refusal is not None:
+                offset = rows[at].offset
+                messages.append(
+                    self._dead_letter(batch.partition, offset, raws[at], taken.refusal)
+                )
+            for fact in taken.facts:
+                messages += self._placed(fact)
+        return messages
+
+    def _skip(self, batch: RecordBatch[FeedState], row: Row) -> Message:
+        topic, number = batch.partition
+        log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
+        skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
+        return self._dead_letter(batch.partition, row.offset, _structured(row), skipped)
 
     def _placed(self, fact: Fact) -> Iterator[Message]:
         """Yield a fact for each stage that can use it."""
@@ -161,14 +169,6 @@ class IngestStation:
                 fact.event.identity.type, fact.event.fields
             ):
                 yield Message(into.name, key, value, into.partition_of(key))
-
-    def _take(self, raw: bytes, clock: FeedClock) -> Taken:
-        try:
-            return self._ingest.take(raw, clock, now_us=self._clock_us())
-        # One record must not stop the stream, whatever bug it meets; it is named in the open.
-        except Exception as error:  # noqa: BLE001 - see above
-            # The error's own text stays out: it could hold what the record holds.
-            return Taken(refusal=Refusal("internal", f"{type(error).__name__} in ingest"))
 
     def _dead_letter(
         self, partition: Partition, offset: int, raw: bytes, refusal: Refusal
@@ -190,3 +190,7 @@ class IngestStation:
         value = encode_mark(Mark(*partition, watermark_us), into.roster)
         await self._sender.send_all([Message(into.name, None, value, n) for n in range(into.size)])
         state.told.marked(watermark_us)
+
+
+def _structured(row: Row) -> bytes:
+    return envelope_from_headers(row.headers, row.value or b"")

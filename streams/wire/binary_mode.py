@@ -12,6 +12,8 @@ def envelope_from_headers(headers: Sequence[tuple[str, bytes]], value: bytes) ->
     Source: CloudEvents 1.0, Kafka protocol binding, section 3.2. The result is not checked: what
     is wrong with headers or value is wrong with it too.
     """
+    if not headers:
+        return value
     attributes = [(name.lower()[3:], text) for name, text in headers if name.lower()[:3] == "ce_"]
     if not attributes:
         return value

@@ -133,6 +133,14 @@ class FirstLook:
         ends = [end - 1 for end in accumulate(len(line) + 1 for line in lines)]
         return Batch([self.decode(line.removesuffix(b"\r")) for line in lines], chunk, ends)
 
+    def decode_all(self, raws: Sequence[bytes]) -> Sequence[Any]:
+        """Return records decoded, each or, where it is not plainly in order, None."""
+        chunk = b"\n".join(raws) + b"\n"
+        # A record may be written over several lines, or hold several of what is no record then.
+        if chunk.count(b"\n") == len(raws):
+            return self.batch(chunk).records
+        return [self.decode(raw) for raw in raws]
+
     def dropped_so_far(self) -> list[int]:
         """Return how many records of each type the looks have let go so far."""
         return [count.dropped for count in self._counts.values()]
@@ -156,15 +164,8 @@ class FirstLook:
         except ValueError:
             return None
 
-    def dropped(self, raw: bytes, *, now_us: int, trust_recorded: bool) -> Dropped | None:
-        """Return the record if it is in order and no rule needs it; None to have it read whole."""
-        record = self.decode(raw)
-        if record is None:
-            return None
-        return self.judge(record, now_us=now_us, trust_recorded=trust_recorded)
-
     def judge(self, record: Any, *, now_us: int, trust_recorded: bool) -> Dropped | None:  # noqa: ANN401 - a Struct made for these rules
-        """Return a decoded record if it is in order and no rule needs it, as `dropped` does."""
+        """Return a record if it is in order and no rule needs it; None to have it read whole."""
         time, now = record.time, record.recordedtime if trust_recorded else None
         latest_us = (now_us if now is None else to_us(now)) + FUTURE_LIMIT_US
         time_us = to_us(time)

@@ -151,7 +151,8 @@ class Site:
         engine = Engine(self.rule_set, {("all", 0): NEVER_US})
         facts: list[Fact | Mark] = []
         for _, _, value in self.sent:
-            facts += ingest.take(value, FeedClock(0), now_us=now_us()).facts
+            read = ingest.read_whole(value, now_us=now_us())
+            facts += ingest.admit(read, FeedClock(0)).facts
         alerts: list[Alert] = []
         for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
             alerts += engine.observe([row], number)

@@ -421,7 +421,8 @@ class Run:
         for (topic, number), values in self.plan.records.items():
             clock = FeedClock(_settings().lateness_us(topic))
             for value in values:
-                for fact in INGEST.take(value, clock, now_us=self.kafka.now_us()).facts:
+                read = INGEST.read_whole(value, now_us=self.kafka.now_us())
+                for fact in INGEST.admit(read, clock).facts:
                     by = fact.key.partition(":")[0]
                     event = fact.event
                     for name, screen in screens:
@@ -435,7 +436,8 @@ class Run:
         facts: list[Fact | Mark] = []
         for values in self.plan.records.values():
             for value in values:
-                facts += INGEST.take(value, FeedClock(0), now_us=self.kafka.now_us()).facts
+                read = INGEST.read_whole(value, now_us=self.kafka.now_us())
+                facts += INGEST.admit(read, FeedClock(0)).facts
         alerts = []
         for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
             alerts += engine.observe([row], number)

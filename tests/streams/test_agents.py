@@ -9,16 +9,17 @@ import pytest
 import structlog
 
 from rules.moment import MINUTE_US
-from rules.watermark import NEVER_US, FeedClock
+from rules.watermark import NEVER_US
 from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
-from streams.ingest import Ingest, Taken
+from streams.ingest import Ingest
 from streams.lanes import Commit, Lane, Opening, RecordBatch, Row
 from streams.states import stages_of
 from streams.wire.commits import Point, encode_point, encode_watermark
 from streams.wire.pseudonyms import Pseudonyms
+from streams.wire.records import Record, Refusal
 from tests.streams.worker_parts import (
     SECOND_US,
     SECRET,
@@ -42,11 +43,13 @@ FACTS = ("facts.0123abcd", 0)
 class BrokenIngest(Ingest):
     """Has a bug that some record meets."""
 
-    def take(self, raw: bytes, clock: FeedClock, *, now_us: int) -> Taken:
+    def read_whole(
+        self, raw: bytes, *, now_us: int, trust_recorded: bool = False
+    ) -> Record | Refusal:
         """Fail, and tell in the error what the record says."""
         if b"meets a bug" in raw:
             raise KeyError(raw)
-        return super().take(raw, clock, now_us=now_us)
+        return super().read_whole(raw, now_us=now_us, trust_recorded=trust_recorded)
 
 
 @dataclass
@@ -145,7 +148,7 @@ async def test_a_mark_that_was_held_back_follows_with_a_tick(
     await desk.take_in(heartbeat(TEN_O_CLOCK))
     assert len(desk.bus.values(FACTS[0])) == 1
     state = opening.state
-    state.clock.raise_to(TEN_O_CLOCK + SECOND_US)
+    state.reach.raise_to(TEN_O_CLOCK + SECOND_US)
     await desk.ingest.tick()
     assert len(desk.bus.values(FACTS[0])) == 1
     monkeypatch.setattr("streams.states.MARK_EVERY_S", 0.0)
@@ -188,7 +191,7 @@ async def test_a_lane_that_is_closed_tells_nothing_any_more(
     monkeypatch.setattr("streams.states.MARK_EVERY_S", 0.0)
     desk = Desk()
     opening = await desk.ingest.open(CALLS, None, None)
-    opening.state.clock.raise_to(TEN_O_CLOCK)
+    opening.state.reach.raise_to(TEN_O_CLOCK)
     opening.state.acknowledge()
     desk.ingest.close(CALLS)
     await desk.ingest.tick()

@@ -45,7 +45,8 @@ def log_of(*pieces: bytes | Mark) -> list[MemoryRow]:
         if isinstance(piece, Mark):
             rows.append(MemoryRow(len(rows), None, encode_mark(piece, ROSTER)))
             continue
-        for fact in INGEST.take(piece, FeedClock(0), now_us=TEN_O_CLOCK * 2).facts:
+        read = INGEST.read_whole(piece, now_us=TEN_O_CLOCK * 2)
+        for fact in INGEST.admit(read, FeedClock(0)).facts:
             rows.append(MemoryRow(len(rows), *encode_fact(fact)))
     return rows
 
@@ -151,16 +152,16 @@ def test_a_note_at_the_very_row_will_do_and_one_behind_it_will_not() -> None:
 
 
 def test_a_mark_goes_out_once_a_second_and_the_last_one_too() -> None:
-    state = FeedState(FeedClock(0))
+    state = FeedState(("calls", 0), FeedClock(0))
     told = state.told
     assert told.mark_due(0.0) is None
-    state.clock.observe(5)
+    state.reach.clock.observe(5)
     # Its facts are not in the log yet, so nothing may be said of what comes after them.
     assert told.mark_due(0.0) is None
     state.acknowledge()
     assert told.mark_due(0.0) == 5
     told.marked(5)
-    state.clock.observe(6)
+    state.reach.clock.observe(6)
     state.acknowledge()
     assert told.mark_due(0.9) is None
     assert told.mark_due(1.0) == 6
@@ -169,10 +170,10 @@ def test_a_mark_goes_out_once_a_second_and_the_last_one_too() -> None:
 
 
 def test_a_mark_that_was_not_acknowledged_is_due_again() -> None:
-    told = FeedState(FeedClock(0, 7)).told
+    told = FeedState(("calls", 0), FeedClock(0, 7)).told
     assert told.mark_due(0.0) == 7
     assert told.mark_due(1.0) == 7
 
 
 def test_a_committed_watermark_is_due_at_once() -> None:
-    assert FeedState(FeedClock(0, 7)).told.mark_due(0.0) == 7
+    assert FeedState(("calls", 0), FeedClock(0, 7)).told.mark_due(0.0) == 7

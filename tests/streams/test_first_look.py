@@ -79,9 +79,16 @@ def is_moment_spelt_oddly(raw: bytes, field: str) -> bool:
     return re.fullmatch(r"[\d-]+[Tt ][\d:.]+([Zz]|[+-]\d\d:?\d\d)", found) is not None
 
 
+def dropped(look: FirstLook, raw: bytes, now_us: int) -> Dropped | None:
+    record = look.decode(raw)
+    if record is None:
+        return None
+    return look.judge(record, now_us=now_us, trust_recorded=True)
+
+
 def judge(rule_set: RuleSet, raw: bytes, now_us: int = LATER_US) -> None:
     """Assert that what the first look drops is of no use, and not refused for what it looks at."""
-    look = FirstLook(rule_set, TIMING).dropped(raw, now_us=now_us, trust_recorded=True)
+    look = dropped(FirstLook(rule_set, TIMING), raw, now_us)
     whole = decode_record(raw, settle_us=TIMING.settle, now_us=now_us, trust_recorded=True)
     if look is None:
         return
@@ -188,7 +195,7 @@ def payment(**data: object) -> dict[str, Any]:
 def look(record: dict[str, Any], now_us: int = LATER_US) -> Dropped | None:
     """Return what the first look makes of a record."""
     raw = json.dumps(record).encode()
-    return FirstLook(RULES, TIMING).dropped(raw, now_us=now_us, trust_recorded=True)
+    return dropped(FirstLook(RULES, TIMING), raw, now_us)
 
 
 def test_most_of_the_ordinary_is_dropped_at_first_look() -> None:

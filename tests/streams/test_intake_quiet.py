@@ -119,14 +119,14 @@ def test_a_lane_that_is_taken_away_while_it_rests_does_not_rise() -> None:
 def test_a_partition_is_quiet_once_it_brought_nothing_for_half_an_hour(
     quiet_us: int, expected_us: int | None
 ) -> None:
-    state = FeedState(FeedClock(0))
+    state = FeedState(("calls", 0), FeedClock(0))
     station = Agents().ingest
     assert station.follow(state, 1_000 + quiet_us, 1_000) == expected_us
 
 
 def test_a_quiet_partition_moves_on_in_steps_and_never_back() -> None:
     station = Agents().ingest
-    state = FeedState(FeedClock(0))
+    state = FeedState(("calls", 0), FeedClock(0))
     station.followed(state, 1_000)
     assert state.told.mark_due(0.0) == 1_000
     step_us = HALF_AN_HOUR_US // 30
@@ -134,12 +134,12 @@ def test_a_quiet_partition_moves_on_in_steps_and_never_back() -> None:
     assert station.follow(state, read_us - 1, 0) is None
     assert station.follow(state, read_us, 0) == 1_000 + step_us
     station.followed(state, 999)
-    assert state.clock.watermark_us == 1_000
+    assert state.watermark_us == 1_000
 
 
 def test_with_no_time_set_no_partition_is_ever_quiet() -> None:
     station = Agents(idle_after="0s").ingest
-    assert station.follow(FeedState(FeedClock(0)), 2**60, 0) is None
+    assert station.follow(FeedState(("calls", 0), FeedClock(0)), 2**60, 0) is None
 
 
 async def test_the_facts_log_follows_no_clock_but_its_marks() -> None:

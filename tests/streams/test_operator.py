@@ -102,8 +102,8 @@ async def test_an_outside_offset_that_an_operator_has_set_begins_time_anew() -> 
     with structlog.testing.capture_logs() as logs:
         opening = await desk.ingest.open(CALLS, Commit(7, ""), None)
     assert opening.offset == 7
-    assert opening.state.clock.watermark_us == NEVER_US
+    assert opening.state.watermark_us == NEVER_US
     assert [entry["event"] for entry in logs] == ["commit_without_watermark"]
     assert desk.bus.batches == []
     known = await desk.ingest.open(CALLS, Commit(7, encode_watermark(5)), None)
-    assert known.state.clock.watermark_us == 5
+    assert known.state.watermark_us == 5
