@@ -163,7 +163,12 @@ async def _rebuild(site: Site) -> str:
     commits = await site.bus.committed(epoch.group)
     bus = WorkersBus(site.settings.kafka_bootstrap_servers, epoch.group)
     station = CorrelateStation(
-        asyncio.Queue(), settings=site.settings, stage=stage, sender=_Nowhere(), facts_log=bus
+        asyncio.Queue(),
+        settings=site.settings,
+        stage=stage,
+        alerts_topic=epoch.alerts_topic,
+        sender=_Nowhere(),
+        facts_log=bus,
     )
     rows, seconds = 0, 0.0
     for number in range(stage.log.size):

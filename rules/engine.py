@@ -167,15 +167,15 @@ class Correlator:
         return self._closing[0][0] if self._closing else END_US
 
     def cut_off(self, revision: int) -> list[Alert]:
-        """Return a last record, withdrawn, of each alert that has been written and is not final.
+        """Return a final record of each open alert that has been written, as it stands.
 
-        For whoever ends this engine while alerts are open; it observes nothing afterwards.
+        For whoever ends this engine before its time; it observes nothing afterwards.
         """
         ended = sorted(
             (case.anchor.place, key) for key, case in self._cases.items() if case.written
         )
         for _, key in ended:
-            self._cases[key].state, self._cases[key].final = "withdrawn", True
+            self._cases[key].final = True
         return [self._record(self._cases[key], revision) for _, key in ended]
 
     def oldest_revision(self) -> int | None:

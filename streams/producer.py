@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
 import faust
@@ -109,3 +110,14 @@ class Producer(faust.Service):
     def _connected(self) -> AIOKafkaProducer:
         assert self._producer is not None, "agents get batches only after this service has started"
         return self._producer
+
+
+@asynccontextmanager
+async def producing(bootstrap_servers: Sequence[str]) -> AsyncIterator[Producer]:
+    """Give a producer outside a worker."""
+    producer = Producer(bootstrap_servers)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()

@@ -49,12 +49,14 @@ class CorrelateStation:
         *,
         settings: Settings,
         stage: Stage,
+        alerts_topic: str,
         sender: Sender,
         facts_log: FactsLog,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._settings = settings
         self._stage = stage
+        self._alerts_topic = alerts_topic
         self.channel = channel
         self._sender = sender
         self._facts_log = facts_log
@@ -139,7 +141,7 @@ class CorrelateStation:
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
 
     def _alert(self, alert: Alert) -> Message:
-        return Message(self._settings.alerts_topic, alert.alert_id.encode(), encode_alert(alert))
+        return Message(self._alerts_topic, alert.alert_id.encode(), encode_alert(alert))
 
     def _fact(self, fact: Fact) -> Message:
         assert self._stage.reader is not None, "without a reader alerts are no facts"

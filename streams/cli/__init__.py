@@ -15,6 +15,7 @@ from streams.cli.produce_demo import produce_demo
 from streams.cli.replay import replay
 from streams.cli.run_stories import run_stories
 from streams.cli.simulate import simulate
+from streams.cli.switch import switch
 from streams.cli.topics import topics
 from streams.cli.worker import worker
 from streams.failures import Failure
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, new, mutate, simulate):
+for _command in (demo, replay, explain, worker, switch, check, new, mutate, simulate):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")

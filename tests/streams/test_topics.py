@@ -10,14 +10,16 @@ from rules.timing import Timing
 from streams.cli.topics import create
 from streams.failures import OutsideFailure, SettingsError, UsageFailure
 from streams.rule_files import read_rules
-from streams.topics import check_metadata_fits, facts_retention_us, make_epoch
+from streams.succession import Succession
+from streams.topics import check_metadata_fits, facts_retention_us, make_entry
 from tests.streams.worker_parts import RULE, SECRET, rules_for_tests, settings_for_tests
 
 
 def test_an_epoch_s_names_carry_its_digest() -> None:
     settings = settings_for_tests(RINGFENCE_FACTS_TOPIC="facts", RINGFENCE_GROUP="workers")
-    epoch = make_epoch(settings, rules_for_tests(), {"calls": 2}, 3)
-    assert epoch.facts_topic == f"facts.{epoch.digest}"
+    entry = make_entry(settings, rules_for_tests(), {"calls": 2}, Succession())
+    epoch = entry.epoch({f"facts.{entry.digest}": 3})
+    assert (epoch.facts_topic, epoch.facts_partitions) == (f"facts.{epoch.digest}", 3)
     assert epoch.group == f"workers.{epoch.digest}"
     assert epoch.first.feed_partitions == (("calls", 0), ("calls", 1))
 
