@@ -13,10 +13,10 @@ from typing import Final
 from rules.alert import Alert, encode_alert
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US, Partition
-from streams.bus import Bus
 from streams.epoch import Epoch, first_revision
 from streams.failures import OutsideFailure
 from streams.lanes import Commit
+from streams.operating import Broker
 from streams.producer import Message
 from streams.settings import Settings
 from streams.states import FactsState, Stage, stages_of
@@ -35,12 +35,11 @@ class Written:
     value: bytes
 
 
-async def last_records(settings: Settings, topic: str, size: int) -> Mapping[str, Written]:
+async def last_records(broker: Broker, topic: str) -> Mapping[str, Written]:
     """Return the record of greatest revision of each alert on a topic."""
-    bus = Bus(settings.kafka_bootstrap_servers, settings.group)
     found: dict[str, Written] = {}
-    for number in range(size):
-        async for value in _values(bus, (topic, number)):
+    for number in range((await broker.sizes()).get(topic, 0)):
+        async for value in _values(broker, (topic, number)):
             data = json.loads(value)["data"]
             held = found.get(data["alert_id"])
             if held is None or held.revision < data["revision"]:
@@ -48,31 +47,30 @@ async def last_records(settings: Settings, topic: str, size: int) -> Mapping[str
     return found
 
 
-async def _values(bus: Bus, place: Partition) -> AsyncIterator[bytes]:
-    begin, end = await bus.begin_of(place), await bus.end_of(place)
-    async for rows in bus.rows(place, begin, end):
+async def _values(broker: Broker, place: Partition) -> AsyncIterator[bytes]:
+    begin, end = await broker.begin_of(place), await broker.end_of(place)
+    async for rows in broker.rows(place, begin, end):
         for row in rows:
             if row.value is not None:
                 yield row.value
 
 
-async def ends_of(settings: Settings, epoch: Epoch) -> Mapping[Partition, int]:
+async def ends_of(broker: Broker, epoch: Epoch) -> Mapping[Partition, int]:
     """Return where the facts logs of an epoch end."""
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
     places = [(log.name, n) for log in epoch.facts_logs for n in range(log.size)]
-    return {place: await bus.end_of(place) for place in places}
+    return {place: await broker.end_of(place) for place in places}
 
 
 async def open_alerts(
-    settings: Settings, entry: Entry, epoch: Epoch, commits: Mapping[Partition, Commit], at: int
+    settings: Settings, broker: Broker, entry: Entry, epoch: Epoch, at: int
 ) -> list[Alert]:
     """Return a final record, of one revision, of each alert that is open when the logs end.
 
     Args:
         settings: the rows to step over are theirs.
+        broker: where the logs are.
         entry: the epoch that has been followed; it says where its logs end.
         epoch: the same.
-        commits: its group's.
         at: the revision.
 
     Raises:
@@ -87,24 +85,25 @@ async def open_alerts(
             " with the one that began it"
         ) from error
     timing = entry.rules.timing
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    commits = await broker.commits(epoch.group)
     found: list[Alert] = []
     for stage in stages_of(epoch, rule_set):
         for number in range(stage.log.size):
             place = (stage.log.name, number)
-            state = FactsState(stage, timing, await _point(bus, stage, place, commits.get(place)))
+            point = await _point(broker, stage, place, commits.get(place))
+            state = FactsState(stage, timing, point)
             state.step_over(settings.skipped(place))
-            async for rows in bus.rows(place, state.next_offset, entry.end_of[place]):
+            async for rows in broker.rows(place, state.next_offset, entry.end_of[place]):
                 state.observe(rows)
             found += [alert for alert in state.cut_off(at) if not alert.is_signal]
     return found
 
 
-async def _point(bus: Bus, stage: Stage, place: Partition, commit: Commit | None) -> Point:
+async def _point(broker: Broker, stage: Stage, place: Partition, commit: Commit | None) -> Point:
     if commit is not None and commit.metadata:
         return decode_point(commit.metadata, stage.log.feed_partitions)[0]
     unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-    return Point(0 if commit is None else await bus.begin_of(place), unheard)
+    return Point(0 if commit is None else await broker.begin_of(place), unheard)
 
 
 def closings(

@@ -9,9 +9,10 @@ from rules.rule import RuleSet
 from streams.comparing import shown
 from streams.failures import UsageFailure
 from streams.following import Say
+from streams.operating import operating
 from streams.rule_files import read_rules
 from streams.settings import Settings
-from streams.switching import Switch, UnfinishedError, switching
+from streams.switching import Switch, UnfinishedError
 
 Wish = Literal["switch", "shadow", "compare", "promote", "drop", "status"]
 
@@ -60,7 +61,9 @@ async def run_switch(
         raise UsageFailure("--json goes with --compare only")
     # Rules with mistakes are told of before anything is asked of a broker.
     rule_set = _rules(settings) if wish in ("switch", "shadow") else None
-    async with switching(settings, say, patience_s) as command:
+    async with operating(settings) as broker:
+        succession = await broker.read_succession()
+        command = Switch(settings, broker, succession, say, patience_s)
         if rule_set is not None:
             await command.start(rule_set, shadow=wish == "shadow")
         if wish == "promote":

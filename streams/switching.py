@@ -4,55 +4,27 @@ Every step is on record in the epochs topic before the next one begins, and doin
 changes nothing: whoever is interrupted, or runs out of patience, runs the command again.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from aiokafka.admin import AIOKafkaAdminClient
 
 from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US
 from streams.beginnings import begin_since
-from streams.bus import Bus
-from streams.closing import (
-    Written,
-    batches,
-    closings,
-    ends_of,
-    last_records,
-    moved,
-    open_alerts,
-)
+from streams.closing import batches, closings, ends_of, last_records, moved, open_alerts
 from streams.comparing import Window, compared
 from streams.epoch import Epoch, first_revision, partitions_of
-from streams.epochs_topic import epochs_topic, read_succession, write_succession
 from streams.failures import OutsideFailure, UsageFailure
-from streams.following import (
-    Deadline,
-    Say,
-    commits_of,
-    members_of,
-    minimum_of,
-    until_caught_up,
-    watermark_of,
-)
+from streams.following import Deadline, Say, minimum_of, until_caught_up, watermark_of
 from streams.joining import begun_at
-from streams.producer import Message, producing
+from streams.operating import Broker
+from streams.producer import Message
 from streams.settings import Settings
 from streams.succession import Entry, Succession
-from streams.topics import (
-    Made,
-    connected,
-    demand,
-    digest_of,
-    make_entry,
-    make_facts_topics,
-    roster_of,
-    topic_sizes,
-)
+from streams.topics import digest_of, make_entry, roster_of
 
 _AGAIN: Final = "run the command again to go on"
 
@@ -63,13 +35,13 @@ class UnfinishedError(OutsideFailure):
 
 @dataclass
 class Switch:
-    """The command with what it needs: a connection, the epochs as they are, whom to tell.
+    """The command with what it needs: a broker, the epochs as they are, whom to tell.
 
     `patience_s` is how long to wait for workers, in seconds.
     """
 
     settings: Settings
-    admin: AIOKafkaAdminClient
+    broker: Broker
     succession: Succession
     say: Say
     patience_s: float
@@ -95,11 +67,11 @@ class Switch:
 
     async def epoch(self, entry: Entry) -> Epoch:
         """Return an epoch with its facts logs as they are."""
-        return entry.epoch(await topic_sizes(self.admin))
+        return entry.epoch(await self.broker.sizes())
 
     async def change(self, succession: Succession) -> None:
         """Put on record what a step has come to."""
-        self.succession = await write_succession(self.settings, succession)
+        self.succession = await self.broker.write_succession(succession)
 
     async def start(self, rule_set: RuleSet, *, shadow: bool) -> None:
         """Start an epoch with these rules, in place of the current one or beside it.
@@ -108,7 +80,7 @@ class Switch:
             UsageFailure: There is one beside it already, or nothing is new about this one.
         """
         current, beside = self.current, self.succession.beside
-        roster = roster_of(self.settings, await topic_sizes(self.admin))
+        roster = roster_of(self.settings, await self.broker.sizes())
         digest = digest_of(self.settings, rule_set, roster)
         if beside is not None:
             if shadow and beside.digest == digest and beside.state == "shadow":
@@ -131,7 +103,7 @@ class Switch:
             state="shadow" if shadow else "current",
         )
         entry = await self._begun(rule_set, entry)
-        await self._make_topics(rule_set, entry)
+        await self.broker.make_topics(entry, rule_set, current.facts_topic)
         after = self.succession.add(entry) if shadow else self.succession.follow(entry)
         await self.change(after)
         what = "runs as a shadow" if shadow else "is current"
@@ -141,7 +113,7 @@ class Switch:
         """Return an entry with where it begins: far enough back to judge whatever is open."""
         before = [self.current, *self.leaving]
         reached = [
-            await minimum_of(self.settings, self.admin, await self.epoch(e)) for e in before
+            await minimum_of(self.settings, self.broker, await self.epoch(e)) for e in before
         ]
         heard = [us for us in reached if us != NEVER_US]
         if not heard:
@@ -151,9 +123,8 @@ class Switch:
         back_us = max(e.reach_us for e in (entry, *before))
         back_us += max(e.settled_us for e in (entry, *before))
         since_us = min(heard) - back_us
-        bus = Bus(self.settings.kafka_bootstrap_servers, entry.group)
         begun = await begin_since(
-            bus, self.settings, rule_set, partitions_of(entry.roster), since_us
+            self.broker, self.settings, rule_set, partitions_of(entry.roster), since_us
         )
         if begun.since_us > since_us:
             self.say(
@@ -162,18 +133,6 @@ class Switch:
                 " older open alerts end as they stand"
             )
         return begun_at(entry, begun)
-
-    async def _make_topics(self, rule_set: RuleSet, entry: Entry) -> None:
-        (found,) = await self.admin.describe_topics([self.current.facts_topic])
-        demand([self.current.facts_topic], {found["topic"]: len(found["partitions"])}, _AGAIN)
-        await make_facts_topics(
-            self.admin,
-            entry,
-            rule_set,
-            Made(),
-            partitions=len(found["partitions"]),
-            replication=len(found["partitions"][0]["replicas"]),
-        )
 
     async def drop(self) -> None:
         """Let there be no shadow any more.
@@ -208,22 +167,20 @@ class Switch:
         epoch = await self.epoch(shadow)
         if shadow.state == "shadow":
             leaders = [await self.epoch(current)]
-            left = await until_caught_up(
-                self.settings, self.admin, leaders, epoch, self.deadline()
-            )
+            left = await until_caught_up(self.broker, leaders, epoch, self.deadline())
             if left:
                 raise UnfinishedError(await self._not_caught_up(leaders[0], epoch, left))
             await self.change(self.succession.promote())
         await self._until_empty(shadow)
         topic = str(shadow.shadow_topic)
-        shadowed = await self._last_records(topic)
+        shadowed = await last_records(self.broker, topic)
         await self._write(moved(shadow, shadowed))
         await self.change(self.succession.enthrone())
         self.say(f"epoch {shadow.number} ({shadow.digest}) is current")
 
     async def _not_caught_up(self, leader: Epoch, epoch: Epoch, left: int) -> str:
-        of_leader = watermark_of(await commits_of(self.admin, leader.group), leader)
-        of_shadow = watermark_of(await commits_of(self.admin, epoch.group), epoch)
+        of_leader = watermark_of(await self.broker.commits(leader.group), leader)
+        of_shadow = watermark_of(await self.broker.commits(epoch.group), epoch)
         times = ""
         if NEVER_US not in (of_leader, of_shadow):
             times = (
@@ -246,12 +203,12 @@ class Switch:
         for entry in self.leaving:
             if entry.ends is None:
                 await self._until_empty(entry)
-                ends = await ends_of(self.settings, await self.epoch(entry))
+                ends = await ends_of(self.broker, await self.epoch(entry))
                 await self.change(self.succession.end(entry.number, ends))
         current = self.current
         leaders = [await self.epoch(entry) for entry in self.leaving]
         epoch = await self.epoch(current)
-        left = await until_caught_up(self.settings, self.admin, leaders, epoch, self.deadline())
+        left = await until_caught_up(self.broker, leaders, epoch, self.deadline())
         if left:
             raise UnfinishedError(
                 f"epoch {current.number} is current and {left:,} records behind; what was open"
@@ -264,38 +221,32 @@ class Switch:
     async def _close(self, entry: Entry, old: Epoch, current: Entry) -> None:
         assert current.rules is not None, "an epoch keeps its rules until it is retired"
         opened = await open_alerts(
-            self.settings,
-            entry,
-            old,
-            await commits_of(self.admin, old.group),
-            first_revision(current.number) - 1,
+            self.settings, self.broker, entry, old, first_revision(current.number) - 1
         )
-        written = await self._last_records(current.alerts_topic)
+        written = await last_records(self.broker, current.alerts_topic)
         topic = current.shadow_topic
-        shadowed = {} if topic is None else await self._last_records(topic)
+        shadowed = {} if topic is None else await last_records(self.broker, topic)
         rules = current.rules.load()
         ended = await self._write(
             closings(opened, entry, current, rules=rules, written=written, shadowed=shadowed)
         )
-        self.say(f"epoch {entry.number} is over: of {len(opened)} open alerts {ended} were closed")
+        self.say(
+            f"epoch {entry.number} is over: of the {len(opened)} alerts that it left open {ended}"
+            f" were ended, and epoch {current.number} goes on with the others"
+        )
 
     async def _until_empty(self, entry: Entry) -> None:
         deadline = self.deadline()
-        while members := await members_of(self.admin, entry.group):
+        while members := await self.broker.members(entry.group):
             why = f"epoch {entry.number}: {members} workers have not left yet"
             if not await deadline.allows(why):
                 raise UnfinishedError(f"{why}; {_AGAIN}")
 
-    async def _last_records(self, topic: str) -> Mapping[str, Written]:
-        sizes = await topic_sizes(self.admin)
-        return await last_records(self.settings, topic, sizes.get(topic, 0))
-
     async def _write(self, messages: Iterator[Message]) -> int:
         count = 0
-        async with producing(self.settings.kafka_bootstrap_servers) as producer:
-            for batch in batches(messages):
-                await producer.send_all(batch)
-                count += len(batch)
+        for batch in batches(messages):
+            await self.broker.send(batch)
+            count += len(batch)
         return count
 
     async def compare(self) -> dict[str, Any]:
@@ -309,7 +260,7 @@ class Switch:
         if shadow is None:
             raise UsageFailure('there is no shadow; start one with "ringfence switch --shadow"')
         reached = [
-            watermark_of(await commits_of(self.admin, e.group), await self.epoch(e))
+            watermark_of(await self.broker.commits(e.group), await self.epoch(e))
             for e in (current, shadow)
         ]
         begun = [e.since_us + e.reach_us for e in (current, shadow) if e.since_us is not None]
@@ -321,7 +272,9 @@ class Switch:
             )
         topics = (current.alerts_topic, str(shadow.shadow_topic))
         of_current, of_shadow = [
-            window.raised(record.value for record in (await self._last_records(topic)).values())
+            window.raised(
+                record.value for record in (await last_records(self.broker, topic)).values()
+            )
             for topic in topics
         ]
         found = compared(of_current, of_shadow, window)
@@ -348,11 +301,11 @@ class Switch:
         if entry.state == "retired":
             return said
         epoch = await self.epoch(entry)
-        watermark_us = watermark_of(await commits_of(self.admin, entry.group), epoch)
+        watermark_us = watermark_of(await self.broker.commits(entry.group), epoch)
         heard = None if watermark_us == NEVER_US else format_moment(watermark_us)
         return {
             **said,
-            "workers": await members_of(self.admin, entry.group),
+            "workers": await self.broker.members(entry.group),
             "watermark": heard,
         }
 
@@ -368,17 +321,3 @@ def _beside(beside: Entry, *, is_same: bool) -> str:
         f"epoch {beside.number} ({beside.digest}){these} runs as a shadow; promote it by"
         ' "ringfence switch --promote" or let it go by "ringfence switch --drop" first'
     )
-
-
-@asynccontextmanager
-async def switching(settings: Settings, say: Say, patience_s: float) -> AsyncIterator[Switch]:
-    """Give the command, connected, with the epochs as they are.
-
-    Raises:
-        OutsideFailure: The broker is not there, or the topic of epochs is not.
-    """
-    async with connected(settings) as admin:
-        topic = epochs_topic(settings)
-        demand([topic], await topic_sizes(admin), 'run "ringfence topics create"')
-        succession = await read_succession(settings)
-        yield Switch(settings, admin, succession, say, patience_s)
