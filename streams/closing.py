@@ -38,7 +38,7 @@ class Written:
 async def last_records(broker: Broker, topic: str) -> Mapping[str, Written]:
     """Return the record of greatest revision of each alert on a topic."""
     found: dict[str, Written] = {}
-    for number in range((await broker.sizes()).get(topic, 0)):
+    for number in range((await broker.topic_sizes()).get(topic, 0)):
         async for value in _values(broker, (topic, number)):
             data = json.loads(value)["data"]
             held = found.get(data["alert_id"])

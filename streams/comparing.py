@@ -69,8 +69,9 @@ def _part(claims: Iterable[Claim]) -> dict[str, Any]:
     claims = list(claims)
     at_stake: dict[str, Decimal] = {}
     for claim in {json.dumps(c["anchor"], sort_keys=True): c for c in claims}.values():
-        # Several alerts about one transfer put its amount at stake once.
-        if "amount" in claim:
+        # Several alerts about one transfer put its amount at stake once, and alerts about alerts
+        # nothing more.
+        if "amount" in claim and claim["anchor"]["type"] != "alert":
             currency = claim["currency"]
             at_stake[currency] = at_stake.get(currency, Decimal(0)) + Decimal(claim["amount"])
     return {

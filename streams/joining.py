@@ -9,22 +9,20 @@ import structlog
 
 from rules.rule import RuleSet
 from streams.beginnings import Beginnings, begin_at_end, begin_since
-from streams.bus import Bus
 from streams.clock import now_us
 from streams.epoch import Epoch, partitions_of
-from streams.epochs_topic import OvertakenError, epochs_topic, read_succession, write_succession
+from streams.epochs_topic import OvertakenError, epochs_topic
+from streams.operating import Broker, operating
 from streams.settings import Settings
 from streams.succession import Entry, Succession, refusal
 from streams.topics import (
     check_commits,
     check_metadata_fits,
     check_sizes,
-    connected,
     demand,
     digest_of,
     make_entry,
     roster_of,
-    topic_sizes,
 )
 
 log: Final = structlog.get_logger("ringfence")
@@ -44,28 +42,33 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         OutsideFailure: The broker is not there, or a topic is not, or not as it was.
     """
     settings.secret()
-    async with connected(settings) as admin:
-        sizes = await topic_sizes(admin)
-        roster = roster_of(settings, sizes)
-        ours = (epochs_topic(settings), settings.alerts_topic, settings.dead_letters_topic)
-        demand(ours, sizes, _REMEDY)
-        digest = digest_of(settings, rule_set, roster)
-        succession = await _awaited(settings, digest)
-        if succession.current is None:
-            entry = make_entry(settings, rule_set, roster, succession)
-            _demand_logs(entry, sizes)
-            succession = await _begun(settings, rule_set, entry, succession)
-        running = succession.running(digest)
-        if running is None:
-            raise refusal(succession, digest, epochs_topic(settings))
-        sizes = await topic_sizes(admin)
-        _demand_logs(running, sizes)
-        epoch = running.epoch(sizes)
-        for facts_log in epoch.facts_logs:
-            check_metadata_fits(facts_log.roster)
-        await check_commits(admin, epoch)
-        check_sizes(epoch, sizes)
-        return epoch
+    async with operating(settings) as broker:
+        return await join(settings, rule_set, broker)
+
+
+async def join(settings: Settings, rule_set: RuleSet, broker: Broker) -> Epoch:
+    """Return the epoch; see `find_epoch`."""
+    sizes = await broker.topic_sizes()
+    roster = roster_of(settings, sizes)
+    ours = (epochs_topic(settings), settings.alerts_topic, settings.dead_letters_topic)
+    demand(ours, sizes, _REMEDY)
+    digest = digest_of(settings, rule_set, roster)
+    succession = await _awaited(settings, broker, digest)
+    if succession.current is None:
+        entry = make_entry(settings, rule_set, roster, succession)
+        _demand_logs(entry, sizes)
+        succession = await _begun(settings, broker, rule_set, succession.add(entry))
+    running = succession.running(digest)
+    if running is None:
+        raise refusal(succession, digest, epochs_topic(settings))
+    sizes = await broker.topic_sizes()
+    _demand_logs(running, sizes)
+    epoch = running.epoch(sizes)
+    for facts_log in epoch.facts_logs:
+        check_metadata_fits(facts_log.roster)
+    check_commits(await broker.commits(epoch.group), epoch)
+    check_sizes(epoch, sizes)
+    return epoch
 
 
 def _demand_logs(entry: Entry, sizes: Mapping[str, int]) -> None:
@@ -73,7 +76,7 @@ def _demand_logs(entry: Entry, sizes: Mapping[str, int]) -> None:
     demand([*(log.name for log in epoch.facts_logs), epoch.alerts_topic], sizes, _REMEDY)
 
 
-async def _awaited(settings: Settings, digest: str) -> Succession:
+async def _awaited(settings: Settings, broker: Broker, digest: str) -> Succession:
     """Return the epochs once one of this digest runs, or none at all, or patience is over.
 
     Whoever is refused is started again by a supervisor, and that must not be hot; and where
@@ -83,7 +86,7 @@ async def _awaited(settings: Settings, digest: str) -> Succession:
     give_up_at = loop.time() + settings.broker_wait.total_seconds()
     is_told = False
     while True:
-        succession = await read_succession(settings)
+        succession = await broker.read_succession()
         may_go_on = succession.current is None or succession.running(digest) is not None
         if may_go_on or loop.time() > give_up_at:
             return succession
@@ -94,21 +97,21 @@ async def _awaited(settings: Settings, digest: str) -> Succession:
 
 
 async def _begun(
-    settings: Settings, rule_set: RuleSet, entry: Entry, succession: Succession
+    settings: Settings, broker: Broker, rule_set: RuleSet, succession: Succession
 ) -> Succession:
     """Begin the first epoch where RINGFENCE_START says."""
-    bus = Bus(settings.kafka_bootstrap_servers, settings.group)
+    (entry,) = succession.epochs
     partitions = partitions_of(entry.roster)
     if settings.start == "latest":
-        entry = begun_at(entry, await begin_at_end(bus, rule_set, partitions, now_us()))
+        entry = begun_at(entry, await begin_at_end(broker, rule_set, partitions, now_us()))
     elif isinstance(settings.start, int):
-        begun = await begin_since(bus, settings, rule_set, partitions, settings.start)
+        begun = await begin_since(broker, settings, rule_set, partitions, settings.start)
         entry = begun_at(entry, begun)
     try:
-        return await write_succession(settings, succession.add(entry))
+        return await broker.write_succession(Succession(succession.version, (entry,)))
     except OvertakenError:
         # Several workers are started at once, and one of them is the first.
-        return await read_succession(settings)
+        return await broker.read_succession()
 
 
 def begun_at(entry: Entry, begun: Beginnings) -> Entry:

@@ -11,7 +11,7 @@ from rules.rule import RuleSet
 from rules.watermark import Partition
 from streams.beginnings import Outside
 from streams.bus import Bus
-from streams.epochs_topic import epochs_topic, read_succession, write_succession
+from streams.epochs_topic import read_succession, write_succession
 from streams.lanes import Commit
 from streams.producer import Message, producing
 from streams.settings import Settings
@@ -30,7 +30,7 @@ class Broker(Outside, Protocol):
     async def write_succession(self, succession: Succession) -> Succession:
         """Put on record what a change has made of the version that was read; return it."""
 
-    async def sizes(self) -> Mapping[str, int]:
+    async def topic_sizes(self) -> Mapping[str, int]:
         """Return the number of partitions of every topic."""
 
     async def commits(self, group: str) -> Mapping[Partition, Commit]:
@@ -62,7 +62,7 @@ class KafkaBroker(Bus):
         """Append to the epochs topic."""
         return await write_succession(self._settings, succession)
 
-    async def sizes(self) -> Mapping[str, int]:
+    async def topic_sizes(self) -> Mapping[str, int]:
         """Ask for all topics."""
         return await topic_sizes(self._client)
 
@@ -107,10 +107,7 @@ async def operating(settings: Settings) -> AsyncIterator[Broker]:
     """Give the broker, connected.
 
     Raises:
-        OutsideFailure: It is not there, or the topic of epochs is not.
+        OutsideFailure: It is not there.
     """
     async with connected(settings) as admin:
-        broker = KafkaBroker(settings, admin)
-        topic = epochs_topic(settings)
-        demand([topic], await broker.sizes(), 'run "ringfence topics create"')
-        yield broker
+        yield KafkaBroker(settings, admin)

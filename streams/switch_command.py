@@ -7,12 +7,14 @@ from typing import Literal
 from rules.moment import parse_duration
 from rules.rule import RuleSet
 from streams.comparing import shown
+from streams.epochs_topic import epochs_topic
 from streams.failures import UsageFailure
 from streams.following import Say
 from streams.operating import operating
 from streams.rule_files import read_rules
 from streams.settings import Settings
 from streams.switching import Switch, UnfinishedError
+from streams.topics import demand
 
 Wish = Literal["switch", "shadow", "compare", "promote", "drop", "status"]
 
@@ -62,6 +64,8 @@ async def run_switch(
     # Rules with mistakes are told of before anything is asked of a broker.
     rule_set = _rules(settings) if wish in ("switch", "shadow") else None
     async with operating(settings) as broker:
+        topic = epochs_topic(settings)
+        demand([topic], await broker.topic_sizes(), 'run "ringfence topics create"')
         succession = await broker.read_succession()
         command = Switch(settings, broker, succession, say, patience_s)
         if rule_set is not None:

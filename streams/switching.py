@@ -67,7 +67,7 @@ class Switch:
 
     async def epoch(self, entry: Entry) -> Epoch:
         """Return an epoch with its facts logs as they are."""
-        return entry.epoch(await self.broker.sizes())
+        return entry.epoch(await self.broker.topic_sizes())
 
     async def change(self, succession: Succession) -> None:
         """Put on record what a step has come to."""
@@ -80,7 +80,7 @@ class Switch:
             UsageFailure: There is one beside it already, or nothing is new about this one.
         """
         current, beside = self.current, self.succession.beside
-        roster = roster_of(self.settings, await self.broker.sizes())
+        roster = roster_of(self.settings, await self.broker.topic_sizes())
         digest = digest_of(self.settings, rule_set, roster)
         if beside is not None:
             if shadow and beside.digest == digest and beside.state == "shadow":
@@ -161,8 +161,9 @@ class Switch:
         """
         shadow, current = self.succession.beside, self.current
         if shadow is None:
-            if self.leaving:
-                return  # it was promoted before, and what is left is to close alerts
+            if current.shadow_topic is not None:
+                self.say(f"epoch {current.number} ({current.digest}) has been promoted")
+                return
             raise UsageFailure('there is no shadow; start one with "ringfence switch --shadow"')
         epoch = await self.epoch(shadow)
         if shadow.state == "shadow":

@@ -12,9 +12,11 @@ from aiokafka.errors import KafkaError, for_code
 
 from rules.moment import DAY_US
 from rules.rule import RuleSet
+from rules.watermark import Partition
 from streams.epoch import Epoch, digest8, partitions_of
 from streams.epochs_topic import TOPIC_SETTINGS, epochs_topic, read_succession
 from streams.failures import OutsideFailure, UsageFailure
+from streams.lanes import Commit
 from streams.rule_files import read_params, read_texts
 from streams.settings import Settings
 from streams.succession import Entry, State, Succession, refusal, write_rules
@@ -303,21 +305,16 @@ def demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None:
         raise OutsideFailure(f"{noun} {', '.join(missing)} {verb} not there; {remedy}")
 
 
-async def check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
+def check_commits(commits: Mapping[Partition, Commit], epoch: Epoch) -> None:
     """Make sure that what the group has committed was made with as many facts partitions.
 
     Raises:
         OutsideFailure: It was not.
     """
-    try:
-        commits = await admin.list_consumer_group_offsets(epoch.group)
-    except (KafkaError, AttributeError):
-        # The group may be new; each lane asks again, and stops the worker if it gets no answer.
-        return
     for log in epoch.facts_logs:
-        for place, commit in commits.items():
+        for (topic, _), commit in commits.items():
             # A commit without metadata is an operator's: see `CorrelateStation.open`.
-            if place.topic == log.name and commit.offset >= 0 and commit.metadata:
+            if topic == log.name and commit.metadata:
                 _, spread = decode_point(commit.metadata, log.feed_partitions)
                 log.check_spread(spread)
 
