@@ -98,10 +98,11 @@ def reliability(
     *,
     people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 40_000,
     rounds: Annotated[int, typer.Option(min=1, help="Of kills, and of zombies.")] = 10,
+    changes: Annotated[int, typer.Option(min=1, help="How often rules are changed.")] = 12,
     out: Annotated[Path, typer.Option(help="The page that is written.")] = _RELIABILITY,
 ) -> None:
     """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
-    text = asyncio.run(storms.tables(people, rounds, say))
+    text = asyncio.run(storms.tables(people, rounds, changes, say))
     out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 

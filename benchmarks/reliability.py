@@ -17,6 +17,7 @@ from streams.bus import Bus as WorkersBus
 from streams.lanes import Commit
 from streams.states import stages_of
 from tests.broker.bus import Bus
+from tests.broker.rule_changes import Change, changed, two_sites
 from tests.broker.storms import (
     ACKNOWLEDGES_FIRST,
     COMMITS_EARLY,
@@ -41,6 +42,12 @@ correlator of the harness's own makes of the facts logs; the last records of rai
 what a replay of the records gives; the dead letters with the malformed records; and all topics and
 the log are searched for the names and numbers that were sent. A repeat is a record that stands on
 the alerts topic once more, byte for byte; any other would count as false.
+
+Where rules are changed (R-17), workers of both epochs and the command itself are killed while
+records come. Each epoch's records must be those that its own facts imply; what the old one left
+open and the new one does not raise must end withdrawn, and nothing else; the new one's last words
+must be those of a replay of all records, from its start on; every alert must end; within an epoch
+revisions must grow.
 
 """
 _PIECE: Final = 500
@@ -67,17 +74,18 @@ class Told(NamedTuple):
     is_broken: bool = False
 
 
-async def tables(people: int, rounds: int, say: Callable[[str], None]) -> str:
+async def tables(people: int, rounds: int, changes: int, say: Callable[[str], None]) -> str:
     """Return the page.
 
     Args:
         people: how many people a storm has; each has some two and a half events.
         rounds: how often the storms of kills and of zombies run.
+        changes: how often the rules are changed, at once and by a shadow in turn.
         say: is told of each row.
     """
     told: list[Told] = []
     with tempfile.TemporaryDirectory() as folder, restartable(Path(folder)) as broker:
-        for row, what, run in _storms(people, rounds):
+        for row, what, run in (*_changes(people, changes), *_storms(people, rounds)):
             verdict = await run(broker)
             is_broken = row == "broken"
             told.append(Told(row, what, verdict, is_broken))
@@ -110,6 +118,29 @@ def _storms(people: int, rounds: int) -> Iterator[tuple[str, str, Run]]:
     ):
         small = Weather(people=min(people, 1_500), chunks=6, workers=3, kills=9, code=code)
         yield "broken", what, _in_weather(small)
+
+
+def _changes(people: int, changes: int) -> Iterator[tuple[str, str, Run]]:
+    # Event time passes quickly in them, so that many fewer people make days of it.
+    people = max(300, people // 20)
+    for seed in range(changes):
+        change = Change(people=people, shadow=seed % 2 == 1, kills=2, commands=2, seed=seed)
+        how = "by a shadow that is promoted" if change.shadow else "at once"
+        yield "R-17", f"other rules {how}, run {seed + 1}", _changing(change)
+
+
+def _changing(change: Change) -> Run:
+    async def run(broker: RestartableBroker) -> Verdict:
+        unique = uuid.uuid4().hex[:8]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with (
+                Bus(broker.address) as bus,
+                two_sites(bus, lambda topic: f"{unique}.{topic}", folder) as (old, new),
+            ):
+                return await changed(old, new, folder / "journal", change)
+
+    return run
 
 
 def _in_weather(weather: Weather) -> Run:
@@ -219,7 +250,7 @@ def _page(told: list[Told]) -> str:
         f"* {t.row}, {t.what}: {t.verdict.letters_missing} dead letters missing,"
         f" {t.verdict.letters_false} false; {t.verdict.raw} rows or log lines with something raw\n"
         for t in told
-        if not t.is_broken
+        if not (t.is_broken or t.row == "R-17")
     )
     elsewhere = page.table(("id", "where"), _IN_THE_SUITE)
     not_run = page.table(("id", "did not run"), _NOT_RUN)

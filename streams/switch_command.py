@@ -68,23 +68,30 @@ async def run_switch(
         demand([topic], await broker.topic_sizes(), 'run "ringfence topics create"')
         succession = await broker.read_succession()
         command = Switch(settings, broker, succession, say, patience_s)
-        if rule_set is not None:
-            await command.start(rule_set, shadow=wish == "shadow")
-        if wish == "promote":
-            await command.promote()
-        if wish == "drop":
-            await command.drop()
-        if wish in ("switch", "promote"):
-            await _close(command, waits=patience_s > 0)
-        return [line async for line in _lines(command, wish, as_json=as_json)]
+        return await carry_out(command, wish, rule_set, as_json=as_json)
 
 
-async def _close(command: Switch, *, waits: bool) -> None:
+async def carry_out(
+    command: Switch, wish: Wish, rule_set: RuleSet | None, *, as_json: bool
+) -> list[str]:
+    """Do what is wished for; rules are there where an epoch is to be started."""
+    if rule_set is not None:
+        await command.start(rule_set, shadow=wish == "shadow")
+    if wish == "promote":
+        await command.promote()
+    if wish == "drop":
+        await command.drop()
+    if wish in ("switch", "promote"):
+        await _close(command)
+    return [line async for line in _lines(command, wish, as_json=as_json)]
+
+
+async def _close(command: Switch) -> None:
     try:
         await command.close()
     except UnfinishedError as error:
         # Whoever does not want to wait has what they asked for.
-        if waits:
+        if command.patience_s > 0:
             raise
         command.say(str(error))
 

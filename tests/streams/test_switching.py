@@ -11,6 +11,7 @@ from rules.moment import DAY_US, HOUR_US, MINUTE_US
 from streams.epoch import first_revision
 from streams.failures import UsageFailure
 from streams.succession import Entry, Succession
+from streams.switch_command import Wish, carry_out
 from streams.switching import UnfinishedError
 from streams.topics import make_entry
 from tests.streams.epochs_desk import (
@@ -436,3 +437,43 @@ async def test_rules_are_kept_until_their_epoch_is_over(town: Town) -> None:
 def _digests(entry: Entry) -> list[str]:
     assert entry.rules is not None
     return [rule.digest for rule in entry.rules.load().rules]
+
+
+async def test_the_command_does_one_thing_and_prints_what_was_asked_for(town: Town) -> None:
+    async def wish(name: Wish, *, as_json: bool = False, patience_s: float = 0.0) -> list[str]:
+        command = await town.new.switch(patience_s)
+        rules = town.new.rule_set if name in ("switch", "shadow") else None
+        return await carry_out(command, name, rules, as_json=as_json)
+
+    assert await wish("shadow") == []
+    town.pass_time(TEN_O_CLOCK + HOUR_US)
+    await town.old.work()
+    await town.new.work()
+    window = "from 2023-07-07T21:50:00Z until 2023-07-08T11:00:00Z"
+    assert await wish("compare") == [
+        f"anchors {window}, which both epochs have judged",
+        "raised by both: 0 alerts, 0 people, at stake nothing",
+        "  of these with another score, severity or action: 0 alerts, 0 people, at stake nothing",
+        "raised by the current epoch only: 5 alerts, 4 people, at stake 80000 CNY",
+        "  many_victims: 1",
+        "  video_call_then_new_payee: 4",
+        "raised by the shadow only: 2 alerts, 2 people, at stake 40000 CNY",
+        "  video_call_then_new_payee: 2",
+    ]
+    (line,) = await wish("compare", as_json=True)
+    assert json.loads(line)["only_shadow"]["alerts"] == 2
+    assert await wish("drop") == []
+    assert town.states() == ["current", "retired"]
+    # Without patience what was asked for is done, and the rest is told of.
+    assert await wish("switch") == []
+    assert "is current and 14 records behind" in town.new.said[-1]
+    with pytest.raises(UnfinishedError):
+        await wish("switch", patience_s=0.01)
+    assert [json.loads(line)["state"] for line in await wish("status")] == [
+        "leaving",
+        "retired",
+        "current",
+    ]
+    await town.new.work()
+    assert await wish("switch") == []
+    assert "epoch 1 is over: of the 5 alerts that it left open 5 were ended" in town.new.said[-1]
