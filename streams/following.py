@@ -103,7 +103,8 @@ async def until_caught_up(
         while left := behind(target, await broker.commits(epoch.group)):
             what = "records" if facts_log is None else "facts"
             members = await broker.members(epoch.group)
-            who = f"its {members} workers are" if members else "it has no workers, and is"
+            its = "its worker is" if members == 1 else f"its {members} workers are"
+            who = its if members else "it has no workers, and is"
             if not await deadline.allows(f"epoch {epoch.number}: {who} {left:,} {what} behind"):
                 return left
     return 0

@@ -4,7 +4,7 @@ Every step is on record in the epochs topic before the next one begins, and doin
 changes nothing: whoever is interrupted, or runs out of patience, runs the command again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,16 @@ from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US
 from streams.beginnings import begin_since
-from streams.closing import batches, closings, ends_of, last_records, moved, open_alerts
+from streams.closing import (
+    Left,
+    batches,
+    closings,
+    ended_early,
+    ends_of,
+    last_records,
+    left_by,
+    moved,
+)
 from streams.comparing import Window, compared
 from streams.epoch import Epoch, first_revision, partitions_of
 from streams.failures import OutsideFailure, UsageFailure
@@ -93,7 +102,10 @@ class Switch:
                     f"epoch {current.number} has these rules, topics and key already, and a"
                     " shadow of the same would say the same; change the rules first"
                 )
-            self.say(f"epoch {current.number} has these rules, topics and key: nothing to switch")
+            left = ", but what was open before it is still to be ended" if self.leaving else ""
+            self.say(
+                f"epoch {current.number} has these rules, topics and key: nothing to switch{left}"
+            )
             return
         entry = make_entry(
             self.settings,
@@ -215,31 +227,37 @@ class Switch:
                 f"epoch {current.number} is current and {left:,} records behind; what was open"
                 f" before it stays so until its workers have caught up: {_AGAIN}"
             )
-        for entry, old in zip(self.leaving, leaders, strict=True):
-            await self._close(entry, old, current)
+        at = first_revision(current.number) - 1
+        lefts = [
+            await left_by(self.settings, self.broker, entry, old, at)
+            for entry, old in zip(self.leaving, leaders, strict=True)
+        ]
+        await self._close(current, dict(zip([e.number for e in self.leaving], lefts, strict=True)))
         await self.change(self.succession.retire())
 
-    async def _close(self, entry: Entry, old: Epoch, current: Entry) -> None:
+    async def _close(self, current: Entry, lefts: Mapping[int, Left]) -> None:
         assert current.rules is not None, "an epoch keeps its rules until it is retired"
-        opened = await open_alerts(
-            self.settings, self.broker, entry, old, first_revision(current.number) - 1
-        )
-        written = await last_records(self.broker, current.alerts_topic)
+        rules = current.rules.load()
         topic = current.shadow_topic
         shadowed = {} if topic is None else await last_records(self.broker, topic)
-        rules = current.rules.load()
-        ended = await self._write(
-            closings(opened, entry, current, rules=rules, written=written, shadowed=shadowed)
-        )
-        self.say(
-            f"epoch {entry.number} is over: of the {len(opened)} alerts that it left open {ended}"
-            f" were ended, and epoch {current.number} goes on with the others"
-        )
+        for number, left in lefts.items():
+            written = await last_records(self.broker, current.alerts_topic)
+            entry = self.succession.entry_of(number)
+            said = closings(left, entry, current, rules=rules, written=written, shadowed=shadowed)
+            ended = await self._write(said) - len(left.unwritten)
+            self.say(
+                f"epoch {number} is over: of the {len(left.opened)} alerts that it left open"
+                f" {ended} were ended, and epoch {current.number} goes on with the others"
+            )
+        written = await last_records(self.broker, current.alerts_topic)
+        reached_us = max(left.reached_us for left in lefts.values())
+        await self._write(ended_early(current, reached_us, written=written, shadowed=shadowed))
 
     async def _until_empty(self, entry: Entry) -> None:
         deadline = self.deadline()
         while members := await self.broker.members(entry.group):
-            why = f"epoch {entry.number}: {members} workers have not left yet"
+            who = "1 worker has" if members == 1 else f"{members} workers have"
+            why = f"epoch {entry.number}: {who} not left yet"
             if not await deadline.allows(why):
                 raise UnfinishedError(f"{why}; {_AGAIN}")
 

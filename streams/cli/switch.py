@@ -43,6 +43,7 @@ def switch(
     Example: ringfence switch --rules my-rules --shadow
     """
     import asyncio
+    import logging
     import sys
 
     from streams.cli.common import settings_of
@@ -50,6 +51,9 @@ def switch(
 
     wish = wish_of(shadow=shadow, compare=compare, promote=promote, drop=drop, status=status)
     settings = settings_of(kafka_bootstrap_servers=bootstrap_servers, rules=rules, params=params)
+
+    # What it meets on the way is said in our own words, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     def say(sentence: str) -> None:
         sys.stderr.write(f"ringfence: {sentence}\n")

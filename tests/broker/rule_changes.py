@@ -9,7 +9,7 @@ import random
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import Any
 from rules.alert import Alert, encode_alert
 from rules.engine import Correlator
 from rules.moment import MINUTE_US, format_moment
-from rules.watermark import NEVER_US
-from streams.epoch import Epoch, first_revision
+from rules.watermark import END_US, NEVER_US
+from streams.epoch import first_revision
 from streams.epochs_topic import read_succession
 from streams.rule_files import read_rules
 from streams.settings import load_settings
-from streams.states import stages_of
+from streams.states import Stage, stages_of
 from streams.succession import Entry
 from streams.topics import connected, topic_sizes
 from streams.wire.facts import decode_row
@@ -199,6 +199,7 @@ class Part:
     entry: Entry
     records: frozenset[bytes]
     last: Mapping[str, Alert]
+    reached_us: int
 
 
 async def judged_change(old: Site, new: Site, verdict: Verdict) -> Verdict:
@@ -221,8 +222,7 @@ async def judged_change(old: Site, new: Site, verdict: Verdict) -> Verdict:
     verdict.false += len(of_old - before.records) + len(of_new - after.records)
     verdict.false += len(set(shadowed) - after.records)
     verdict.missing += len(after.records - of_new - set(shadowed))
-    # What an old worker had not come to when it left is the new epoch's to say.
-    verdict.notes.append(f"{len(before.records - of_old)} records of the old were never written")
+    verdict.missing += len(before.records - of_old)
     # Whatever the old left open and the new says nothing of is withdrawn, and nothing else is.
     left_open = {i for i, alert in before.last.items() if not alert.final and i not in after.last}
     verdict.missing += len(left_open - ended.keys())
@@ -243,20 +243,18 @@ def _judge_ends(
     ended: Mapping[str, bytes],
 ) -> None:
     """Each alert ends as the new epoch says, or else as the old one, unless that was cut short."""
-    expected = {
-        **{i: encode_alert(a) for i, a in before.last.items() if a.final},
-        **ended,
-        **{i: encode_alert(a) for i, a in after.last.items()},
-    }
     last = _greatest(raw)
-    # What the shadow had ended before it was promoted counts where the old one had not.
+    by_old = {i: encode_alert(alert) for i, alert in before.last.items()}
     for alert_id, alert in after.last.items():
         there = last.get(alert_id)
-        was_over = alert_id not in before.last or before.last[alert_id].final
-        if alert.final and was_over and there != expected[alert_id]:
-            expected[alert_id] = there or b""
-    verdict.missing += len([i for i in expected if expected[i] and last.get(i) != expected[i]])
-    verdict.false += len([i for i in last if i not in expected])
+        if there == encode_alert(alert):
+            continue
+        # What a shadow had ended was the old epoch's to say, if that had come so far.
+        was_over = alert.final and alert.settles_at_us < before.reached_us
+        verdict.missing += not (was_over and there == by_old.get(alert_id))
+    for alert_id in by_old.keys() - after.last.keys():
+        verdict.missing += last.get(alert_id) != ended.get(alert_id, by_old[alert_id])
+    verdict.false += len(last.keys() - by_old.keys() - after.last.keys())
     verdict.missing += len([r for r in last.values() if b'"final":true' not in r])
 
 
@@ -305,23 +303,26 @@ async def _part(site: Site, entry: Entry) -> Part:
         epoch = entry.epoch(await topic_sizes(admin))
     records: set[bytes] = set()
     last: dict[str, Alert] = {}
-    for alert in [a async for a in _implied(site, epoch)]:
-        records.add(encode_alert(alert))
-        if alert.revision >= last.get(alert.alert_id, alert).revision:
-            last[alert.alert_id] = alert
-    return Part(entry, frozenset(records), last)
-
-
-async def _implied(site: Site, epoch: Epoch) -> AsyncIterator[Alert]:
+    reached_us = END_US
     for stage in stages_of(epoch, site.rule_set):
         rows = await site.bus.read(stage.log.name)
         for partition in range(stage.log.size):
             unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
             correlator = Correlator(stage.rules, unheard, since_us=stage.since_us)
-            for row in rows:
-                if row.partition == partition:
-                    assert row.value is not None
-                    fact = decode_row(row.key, row.value, site.settings.timing)
-                    for alert in correlator.observe([fact], stage.log.revision_at(row.offset)):
-                        if not alert.is_signal:
-                            yield alert
+            mine = [row for row in rows if row.partition == partition]
+            for alert in _implied(site, stage, correlator, mine):
+                records.add(encode_alert(alert))
+                last[alert.alert_id] = alert
+            if stage.log.name == epoch.facts_topic:
+                reached_us = min(reached_us, correlator.watermarks.minimum_us)
+    return Part(entry, frozenset(records), last, reached_us)
+
+
+def _implied(
+    site: Site, stage: Stage, correlator: Correlator, rows: Sequence[Any]
+) -> Iterator[Alert]:
+    for row in rows:
+        fact = decode_row(row.key, row.value, site.settings.timing)
+        for alert in correlator.observe([fact], stage.log.revision_at(row.offset)):
+            if not alert.is_signal:
+                yield alert

@@ -136,7 +136,7 @@ class Site:
     rule_set: RuleSet
     said: list[str] = field(default_factory=list)
 
-    async def work(self) -> Epoch:
+    async def work(self, *, correlates: bool = True) -> Epoch:
         """Do all the work that there is for this site's workers, commits included."""
         epoch = await join(self.settings, self.rule_set, self.broker)
         stages = stages_of(epoch, self.rule_set)
@@ -152,7 +152,7 @@ class Site:
         )
         for place in partitions_of(epoch.roster):
             await self._do(epoch, taking_in, place)
-        for stage in stages:
+        for stage in stages if correlates else ():
             station = CorrelateStation(
                 asyncio.Queue(),
                 settings=self.settings,

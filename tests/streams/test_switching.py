@@ -206,7 +206,38 @@ async def test_what_a_shadow_has_ended_ends_what_the_old_has_left_open(town: Tow
     await town.wider.work()
     await (await town.wider.switch()).promote()
     await (await town.wider.switch()).close()
-    assert led(town.stands()) == {f"p-{n}": ("raised", True, 2) for n in (1, 2, 4, 5)}
+    # Of the two that only the new rules raise the old epoch would never have said a word.
+    assert led(town.stands()) == {f"p-{n}": ("raised", True, 2) for n in range(6)}
+
+
+async def test_what_a_shadow_ended_before_it_counted_is_not_told_where_the_old_had_come_so_far(
+    town: Town,
+) -> None:
+    await (await town.wider.switch()).start(town.wider.rule_set, shadow=True)
+    town.pass_time(TEN_O_CLOCK + 3 * DAY_US)
+    await town.old.work()
+    await town.wider.work()
+    await (await town.wider.switch()).promote()
+    await (await town.wider.switch()).close()
+    assert led(town.stands()) == {f"p-{n}": ("raised", True, 1) for n in (1, 2, 4, 5)}
+
+
+async def test_what_the_old_workers_had_not_come_to_is_written_when_it_is_ended(
+    town: Town,
+) -> None:
+    town.live(range(6, 9))
+    town.pass_time(TEN_O_CLOCK + 3 * DAY_US)
+    # Its facts are there; then all workers were gone.
+    await town.old.work(correlates=False)
+    await (await town.new.switch()).start(town.new.rule_set, shadow=False)
+    await town.new.work()
+    before = len(town.broker.alerts())
+    await (await town.new.switch()).close()
+    assert len(town.broker.alerts()) > before
+    assert led(town.stands()) == {
+        **{f"p-{n}": ("raised", True, 2) for n in (0, 3, 6)},
+        **{f"p-{n}": ("raised", True, 1) for n in (1, 2, 4, 5, 7, 8)},
+    }
 
 
 @pytest.mark.parametrize("shadow", [False, True])
