@@ -54,14 +54,16 @@ RUNTIME_LOCK = ROOT / "deploy" / "requirements.lock"
 INSTALLING = "installing"
 EXTRAS = ("demo", "columnar", "bench", "test", "dev")
 
-FAST = "not broker and not slow"
-LONG = "broker or slow"
+# As many processes as there are cores; a broker and what is timed on it have them to themselves.
+FAST = ("-n", "auto", "-m", "not broker and not slow")
+SLOW = ("-n", "auto", "-m", "slow and not broker")
+BROKER = ("-m", "broker")
 CHECKS = (
     ("formatting", (("ruff", "format", "--check", "."),)),
     ("lint", (("ruff", "check", "."),)),
     ("types", (("mypy",),)),
     ("layers", (("lint-imports", "--no-logo"),)),
-    ("tests", (("coverage", "erase"), ("coverage", "run", "-m", "pytest", "-m", FAST))),
+    ("tests", (("coverage", "erase"), ("coverage", "run", "-m", "pytest", *FAST))),
     (
         "coverage of rules: 100 %",
         (
@@ -115,11 +117,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the fast tests and, if they pass, the others; or what the arguments say."""
+    """Run the fast tests, the slow ones, and those on a broker, as long as all pass."""
     if arguments:
         return run(["pytest", *arguments])
     prepare()
-    return call("pytest", "-m", FAST) or call("pytest", "-m", LONG)
+    return call("pytest", *FAST) or call("pytest", *SLOW) or call("pytest", *BROKER)
 
 
 def check(arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from benchmarks import instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
+from benchmarks.kafka import tables as on_kafka
 from benchmarks.logs import Workload
 from benchmarks.variants import variants, write_rules
 from benchmarks.workload import Size
@@ -104,6 +105,26 @@ def reliability(
     """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
     text = asyncio.run(storms.tables(people, rounds, changes, say))
     out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def kafka(
+    *,
+    events: Events = 1_000_000,
+    rounds: Rounds = 3,
+    seconds: Annotated[int, typer.Option(min=10, help="Of the run at a steady pace.")] = 30,
+    per_second: Annotated[int, typer.Option(min=100, help="Its events per second.")] = 5_000,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Race a worker, a plain loop and others on one real Kafka: a backlog, and a steady pace."""
+    backlog = Workload(Size(events, seed=seed), folder)
+    steady = Size(seconds * per_second, seed=seed, pairs=seconds * per_second // 150)
+    text = asyncio.run(on_kafka.tables(backlog, steady, per_second, rounds, say))
+    text = f"## On Kafka\n\n{text}\nOn {machine.described()}.\n"
+    page.put(out, "kafka", text)
     sys.stdout.write(text)
 
 

@@ -43,6 +43,7 @@ class Size:
     people: int = 0
     hours: int = 24
     seed: int = 1
+    pairs: int = 0
 
     @property
     def persons(self) -> int:
@@ -72,12 +73,13 @@ class Size:
     @property
     def planted(self) -> int:
         """How many pairs of a call and a transfer are one person's, and close to each other."""
-        return self.events // 4000
+        return self.pairs or self.events // 4000
 
     @property
     def name(self) -> str:
         """The first part of the names of the files that hold it."""
-        return f"a-{self.events}-{self.persons}-{self.hours}h-{self.seed}"
+        pairs = f"-{self.pairs}" if self.pairs else ""
+        return f"a-{self.events}-{self.persons}-{self.hours}h-{self.seed}{pairs}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from streams.epoch import Epoch, first_revision
 from streams.failures import OutsideFailure
 from streams.lanes import Commit
 from streams.operating import Broker
-from streams.producer import Message
+from streams.outbox import Message
 from streams.settings import Settings
 from streams.states import FactsState, Stage, stages_of
 from streams.succession import Entry

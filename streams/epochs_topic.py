@@ -9,7 +9,8 @@ import msgspec
 
 from streams.bus import Bus
 from streams.failures import OutsideFailure
-from streams.producer import Message, producing
+from streams.outbox import Message
+from streams.producer import producing
 from streams.settings import Settings
 from streams.succession import Succession, encode_succession, fold
 

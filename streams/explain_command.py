@@ -1,5 +1,6 @@
-"""What `ringfence explain` does: one rule, one key and recorded logs in, the reasons out."""
+"""What `ringfence explain` does: one rule, one key and logs or live facts in, the reasons out."""
 
+import asyncio
 import os
 import re
 import sys
@@ -21,12 +22,15 @@ from rules.stages import event_of
 from streams.clock import now_us
 from streams.failures import SettingsError, UsageFailure
 from streams.ingest import Ingest
+from streams.joining import look_up_epoch
+from streams.key_facts import read_key_facts
 from streams.key_records import KeyRecords, pseudonym_of
 from streams.logs import STDIN, open_log
 from streams.replay import Replay
 from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
+from streams.states import stages_of
 from streams.wire.pseudonyms import Pseudonyms
 
 _SHOWN: Final = 5
@@ -40,6 +44,8 @@ class ExplainRequest:
     logs: tuple[str, ...]
     rule: str
     key: str
+    facts: bool = False
+    bootstrap_servers: str | None = None
     rules: Path | None = None
     params: Path | None = None
     lateness: str | None = None
@@ -49,11 +55,12 @@ class ExplainRequest:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the logs hold under the key."""
+    """What lies under the key, where it was looked for, and what else there is to say of it."""
 
     events: Sequence[Event]
-    records: int
-    refused: int
+    where: str
+    read: str
+    more: Sequence[str]
 
     def notes(self) -> list[str]:
         """Return what a reader of the explanation has to know of the records, in sentences."""
@@ -64,10 +71,7 @@ class _Found:
                 f"{', '.join(late[:_SHOWN])}{', …' * (len(late) > _SHOWN)} came late, so the"
                 " engine may have closed an alert before"
             )
-        if self.refused:
-            plural = "record breaks" if self.refused == 1 else "records break"
-            notes.append(f"{self.refused:,} {plural} the event contract and counted for nothing")
-        return notes
+        return [*notes, *self.more]
 
 
 def run_explain(request: ExplainRequest) -> None:
@@ -77,23 +81,48 @@ def run_explain(request: ExplainRequest) -> None:
         Failure: a setting, rule file, log, the rule, the key or the anchor is not as it should be.
     """
     settings = load_settings(
-        os.environ, rules=request.rules, params=request.params, lateness=request.lateness
+        os.environ,
+        rules=request.rules,
+        params=request.params,
+        lateness=request.lateness,
+        kafka_bootstrap_servers=request.bootstrap_servers,
     )
+    _check_source(request)
     rule_set = read_rules(settings.rules, settings.timing, settings.params)
     rule = _rule(rule_set, request.rule)
+    if request.facts:
+        # Those of a replay without a secret would be nobody's on a bus.
+        settings.secret()
     pseudonyms = pseudonyms_of(settings)
     value = _value(rule, request, pseudonyms)
-    found = _read(request.logs, rule_set, (rule, value), settings, pseudonyms)
+    if request.facts:
+        found = asyncio.run(_read_facts(rule_set, (rule, value), settings, request.anchor))
+    else:
+        found = _read(request.logs, rule_set, (rule, value), settings, pseudonyms)
     if not found.events:
         raise UsageFailure(
-            f"no event in these logs has this {rule.by} as its key ({found.records:,} records"
-            " read); is it spelled as the records have it, and the pseudonym key the same?"
+            f"no event in {found.where} has this {rule.by} as its key ({found.read} read); is it"
+            " spelled as the records have it, and the pseudonym key the same?"
+            f"{_refused(found)}"
         )
     try:
         explanation = explain(rule, found.events, request.anchor)
     except NoAnchorError as error:
         raise UsageFailure(f"--anchor: {error}") from error
     _write(request, rule, value, explanation, found)
+
+
+def _check_source(request: ExplainRequest) -> None:
+    if bool(request.logs) == request.facts:
+        raise UsageFailure("wanted recorded logs, or --facts for the live facts log, and not both")
+    if request.facts and request.lateness is not None:
+        raise UsageFailure("--lateness: facts have been found late or not by the worker already")
+
+
+def _refused(found: _Found) -> str:
+    """Return what of the dead letters may be the reason that there is nothing."""
+    letters = [note for note in found.more if note.startswith("refused: ")]
+    return "".join(f"; {letter}" for letter in letters)
 
 
 def _rule(rule_set: RuleSet, rule_id: str) -> Rule:
@@ -150,7 +179,22 @@ def _read(
         ingest = Ingest(first, settings.timing, pseudonyms)
         replay = Replay(first, ingest, settings.lateness_us, as_of_us=as_of_us)
         events += _alerts(replay, logs, rule.by, value)
-    return _Found(events, records.records, records.refused)
+    plural = "record breaks" if records.refused == 1 else "records break"
+    refused = f"{records.refused:,} {plural} the event contract and counted for nothing"
+    more = [refused] if records.refused else []
+    return _Found(events, "these logs", f"{records.records:,} records", more)
+
+
+async def _read_facts(
+    rule_set: RuleSet, of: tuple[Rule, str], settings: Settings, anchor: str | None
+) -> _Found:
+    rule, value = of
+    remedy = "give this command settings, rules and key of the worker"
+    epoch = await look_up_epoch(settings, rule_set, remedy=remedy)
+    stages = stages_of(epoch, rule_set)
+    stage = stages[-1] if rule.reads_alerts else stages[0]
+    reading = await read_key_facts(settings, stage, rule, value, anchor)
+    return _Found(reading.facts.events, reading.where, reading.rows, list(reading.notes()))
 
 
 def _alerts(replay: Replay, logs: Sequence[str], by: By, value: str) -> Sequence[Event]:

@@ -46,24 +46,53 @@ async def find_epoch(settings: Settings, rule_set: RuleSet) -> Epoch:
         return await join(settings, rule_set, broker)
 
 
+async def look_up_epoch(settings: Settings, rule_set: RuleSet, *, remedy: str) -> Epoch:
+    """Return the epoch for whoever looks on only: nothing begins here, and nothing is waited for.
+
+    Where topics of it are not there, the text of the error ends with `remedy`.
+
+    Raises:
+        SettingsError: There is no pseudonym key.
+        UsageFailure: Another epoch runs.
+        OutsideFailure: The broker is not there, or a topic is not, or not as it was.
+    """
+    settings.secret()
+    async with operating(settings) as broker:
+        sizes = await broker.topic_sizes()
+        roster = roster_of(settings, sizes)
+        _demand_shared(settings, sizes, remedy)
+        succession = await broker.read_succession()
+        digest = digest_of(settings, rule_set, roster)
+        entry = succession.running(digest)
+        if entry is None and succession.current is None:
+            # Nobody has begun it yet, but its logs may be there.
+            entry = make_entry(settings, rule_set, roster, succession)
+        if entry is None:
+            raise refusal(succession, digest, remedy)
+        return await _epoch(broker, entry, remedy)
+
+
 async def join(settings: Settings, rule_set: RuleSet, broker: Broker) -> Epoch:
     """Return the epoch; see `find_epoch`."""
     sizes = await broker.topic_sizes()
     roster = roster_of(settings, sizes)
-    ours = (epochs_topic(settings), settings.alerts_topic, settings.dead_letters_topic)
-    demand(ours, sizes, _REMEDY)
+    _demand_shared(settings, sizes, _REMEDY)
     digest = digest_of(settings, rule_set, roster)
     succession = await _awaited(settings, broker, digest)
     if succession.current is None:
         entry = make_entry(settings, rule_set, roster, succession)
-        _demand_logs(entry, sizes)
+        _demand_logs(entry, sizes, _REMEDY)
         succession = await _begun(settings, broker, rule_set, succession.add(entry))
     running = succession.running(digest)
     if running is None:
-        raise refusal(succession, digest, epochs_topic(settings))
+        raise refusal(succession, digest)
+    return await _epoch(broker, running, _REMEDY)
+
+
+async def _epoch(broker: Broker, entry: Entry, remedy: str) -> Epoch:
     sizes = await broker.topic_sizes()
-    _demand_logs(running, sizes)
-    epoch = running.epoch(sizes)
+    _demand_logs(entry, sizes, remedy)
+    epoch = entry.epoch(sizes)
     for facts_log in epoch.facts_logs:
         check_metadata_fits(facts_log.roster)
     check_commits(await broker.commits(epoch.group), epoch)
@@ -71,9 +100,14 @@ async def join(settings: Settings, rule_set: RuleSet, broker: Broker) -> Epoch:
     return epoch
 
 
-def _demand_logs(entry: Entry, sizes: Mapping[str, int]) -> None:
+def _demand_shared(settings: Settings, sizes: Mapping[str, int], remedy: str) -> None:
+    ours = (epochs_topic(settings), settings.alerts_topic, settings.dead_letters_topic)
+    demand(ours, sizes, remedy)
+
+
+def _demand_logs(entry: Entry, sizes: Mapping[str, int], remedy: str) -> None:
     epoch = entry.epoch(sizes)
-    demand([*(log.name for log in epoch.facts_logs), epoch.alerts_topic], sizes, _REMEDY)
+    demand([*(log.name for log in epoch.facts_logs), epoch.alerts_topic], sizes, remedy)
 
 
 async def _awaited(settings: Settings, broker: Broker, digest: str) -> Succession:

@@ -13,7 +13,8 @@ from streams.beginnings import Outside
 from streams.bus import Bus
 from streams.epochs_topic import read_succession, write_succession
 from streams.lanes import Commit
-from streams.producer import Message, producing
+from streams.outbox import Message
+from streams.producer import producing
 from streams.settings import Settings
 from streams.succession import Entry, Succession
 from streams.topics import Made, connected, demand, make_facts_topics, topic_sizes

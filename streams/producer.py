@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 import faust
 from aiokafka import AIOKafkaProducer
@@ -13,18 +14,10 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from rules.watermark import Partition
 from streams.failures import OutsideFailure
+from streams.outbox import Message, Outbox
 
 _BATCH_BYTES: Final = 256 * 1024
 _spread: Final = DefaultPartitioner()
-
-
-class Message(NamedTuple):
-    """A record to write; without a partition, its key decides on one."""
-
-    topic: str
-    key: bytes | None
-    value: bytes
-    partition: int | None = None
 
 
 class Sender(Protocol):
@@ -45,6 +38,7 @@ class Producer(faust.Service):
         super().__init__(**kwargs)
         self._bootstrap_servers = list(bootstrap_servers)
         self._producer: AIOKafkaProducer | None = None
+        self._outboxes: dict[Partition, Outbox] = {}
 
     async def on_start(self) -> None:
         """Connect."""
@@ -67,11 +61,8 @@ class Producer(faust.Service):
     async def send_all(self, messages: Sequence[Message]) -> None:
         """Write the records; see `Sender`."""
         try:
-            sent = [
-                await self._send(topic, partition, batch)
-                for (topic, partition), group in (await self._by_partition(messages)).items()
-                for batch in self._batches(group)
-            ]
+            by_partition = await self._by_partition(messages)
+            sent = [self._outbox(place).put(group) for place, group in by_partition.items()]
             await asyncio.gather(*sent)
         except KafkaError as error:
             # The error's own text stays out: it could hold what the record holds.
@@ -79,6 +70,13 @@ class Producer(faust.Service):
             raise OutsideFailure(
                 f"a record for {topics} was not taken: {type(error).__name__}"
             ) from None
+
+    def _outbox(self, place: Partition) -> Outbox:
+        found = self._outboxes.get(place)
+        if found is None:
+            found = Outbox(self._connected.create_batch, partial(self._send, place))
+            self._outboxes[place] = found
+        return found
 
     async def _by_partition(
         self, messages: Sequence[Message]
@@ -92,19 +90,9 @@ class Producer(faust.Service):
             found[message.topic, number].append(message)
         return found
 
-    def _batches(self, messages: Sequence[Message]) -> Iterator[Any]:
-        """Yield full batches of one partition: a task for each record would cost a third more."""
-        batch = self._connected.create_batch()
-        for message in messages:
-            if batch.append(timestamp=None, key=message.key, value=message.value) is None:
-                yield batch
-                batch = self._connected.create_batch()
-                # A batch takes its first record whatever the size; the broker may still refuse.
-                batch.append(timestamp=None, key=message.key, value=message.value)
-        yield batch
-
-    async def _send(self, topic: str, partition: int, batch: Any) -> Any:  # noqa: ANN401 - aiokafka has no types
-        return await self._connected.send_batch(batch, topic, partition=partition)
+    async def _send(self, place: Partition, batch: Any) -> None:  # noqa: ANN401 - aiokafka has no types
+        topic, number = place
+        await (await self._connected.send_batch(batch, topic, partition=number))
 
     @property
     def _connected(self) -> AIOKafkaProducer:

@@ -1,6 +1,5 @@
 """What `ringfence replay` does around the replay: settings, files, progress and the summary."""
 
-import gc
 import os
 import sys
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -19,6 +18,7 @@ from rules.watermark import Partition
 from streams.clock import now_us
 from streams.failures import SettingsError
 from streams.files import output
+from streams.garbage import look_seldom
 from streams.ingest import Ingest
 from streams.jobs import can_split, skimmed_parts
 from streams.logs import Log, open_log
@@ -31,8 +31,6 @@ from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 
 if TYPE_CHECKING:
     from streams.columnar import ColumnarReplay
-
-_OBJECTS_BETWEEN_COLLECTIONS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,7 @@ def run_replay(request: ReplayRequest) -> int:
         validates_all=settings.validates == "all",
     )
     begun = time.perf_counter()
-    # What is remembered is no garbage, and looking through it again and again takes a tenth of
-    # the time; what few cycles refusals leave behind are found all the same.
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 50, 50)
+    look_seldom()
     with ExitStack() as stack:
         logs = [stack.enter_context(open_log(name)) for name in request.logs]
         replay = _replay_of(logs, request, settings, rule_set, ingest, as_of_us=as_of_us)

@@ -32,8 +32,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 # They steer the tests of this project and are nothing that an operator sets.
 _NO_SETTINGS: Final = ("RINGFENCE_TEST_", "RINGFENCE_REQUIRE_")
 # Shorter than Kafka's 249: the epoch's digest is put behind some of them.
-_PLACE: Final = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,18})", re.ASCII)
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
+PLACE: Final = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,18})", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _places(value: object) -> object:
         return value
     found = []
     for text in filter(None, (part.strip() for part in value.split(","))):
-        match = _PLACE.fullmatch(text)
+        match = PLACE.fullmatch(text)
         if match is None:
             raise ValueError(f'"{text}" is no row, wanted topic:partition:offset')
         found.append((match[1], int(match[2]), int(match[3])))
@@ -101,7 +101,7 @@ def _places(value: object) -> object:
 
 
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not NAME.fullmatch(value):
         raise ValueError(f'"{value}" is not a name of 1 to 200 letters, digits and . _ -')
     return value
 
@@ -155,6 +155,11 @@ class Settings(BaseModel):
     alerts_topic: Name = Field("ringfence.alerts", description="topic that alerts are written to")
     dead_letters_topic: Name = Field(
         "ringfence.dead-letters", description="topic that says which records were refused, and why"
+    )
+    redrive_topic: Name | None = Field(
+        None,
+        description="topic of your own, among the calls or transactions topics too, that"
+        " `dead-letters redrive` may send to; none if not set",
     )
     group: Name = Field(
         "ringfence", description="consumer group; the epoch's digest is put behind it"
@@ -237,6 +242,11 @@ class Settings(BaseModel):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f'topic "{name}" is named for two purposes, wanted one for each')
+        if self.redrive_topic not in (None, *self.outside_topics):
+            raise ValueError(
+                f'RINGFENCE_REDRIVE_TOPIC: no worker reads topic "{self.redrive_topic}", name it'
+                " in RINGFENCE_CALLS_TOPICS or RINGFENCE_TRANSACTIONS_TOPICS too"
+            )
         return self
 
     @property

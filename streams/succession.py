@@ -23,7 +23,7 @@ is about to take its place; one that has been followed, and whose open alerts ar
 one that is over."""
 
 _STORIES: Final = "\nstories:\n"
-_SWITCH: Final = 'start an epoch with these rules by "ringfence switch"'
+_WORKERS: Final = 'start an epoch with these by "ringfence switch", or give the worker those of the one that runs'
 
 
 class WrittenRules(msgspec.Struct, frozen=True):
@@ -204,23 +204,23 @@ def _retired(entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, state="retired", rules=None)
 
 
-def refusal(succession: Succession, digest: str, topic: str) -> UsageFailure:
-    """Return why a worker with this digest cannot run, and what to do."""
+def refusal(succession: Succession, digest: str, remedy: str = _WORKERS) -> UsageFailure:
+    """Return why nobody runs with this digest, and what to do."""
     found = next((e for e in reversed(succession.epochs) if e.digest == digest), None)
     current = succession.current
-    runs = "no epoch" if current is None else f"epoch {current.number} ({current.digest})"
+    runs = (
+        "no epoch runs" if current is None else f"epoch {current.number} ({current.digest}) runs"
+    )
     if found is None:
         return UsageFailure(
-            f'{runs} runs by topic "{topic}", and these rules, topics and key make another one'
-            f" ({digest}); {_SWITCH}, or give the worker what the epoch was started with"
+            f"{runs}, and these rules, topics and key make another one ({digest}); {remedy}"
         )
-    what = "is being promoted" if found.state == "promoting" else "is over"
-    after = (
-        'run "ringfence switch --promote" to its end'
-        if found.state == "promoting"
-        else f"give the worker its rules, or {_SWITCH}"
-    )
-    return UsageFailure(f"epoch {found.number} ({digest}) {what} and {runs} runs; {after}")
+    if found.state == "promoting":
+        return UsageFailure(
+            f"epoch {found.number} ({digest}) is being promoted and {runs}; run"
+            ' "ringfence switch --promote" to its end'
+        )
+    return UsageFailure(f"epoch {found.number} ({digest}) is over and {runs}; {remedy}")
 
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode

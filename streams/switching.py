@@ -30,7 +30,7 @@ from streams.failures import OutsideFailure, UsageFailure
 from streams.following import Deadline, Say, minimum_of, until_caught_up, watermark_of
 from streams.joining import begun_at
 from streams.operating import Broker
-from streams.producer import Message
+from streams.outbox import Message
 from streams.settings import Settings
 from streams.succession import Entry, Succession
 from streams.topics import digest_of, make_entry, roster_of

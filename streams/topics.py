@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, for_code
 from rules.moment import DAY_US
 from rules.rule import RuleSet
 from rules.watermark import Partition
+from streams.clients import client_options
 from streams.epoch import Epoch, digest8, partitions_of
 from streams.epochs_topic import TOPIC_SETTINGS, epochs_topic, read_succession
 from streams.failures import OutsideFailure, UsageFailure
@@ -149,11 +150,11 @@ async def create_topics(
         result = Made()
         sizes = await topic_sizes(admin)
         replication = replication or await usual_replication(admin)
-        if inputs:
-            outside = [_topic(name, partitions, replication) for name in settings.outside_topics]
-            await _make(admin, outside, sizes, result)
-            sizes = {**sizes, **result.made}
-        roster = roster_of(settings, sizes)
+        redriven = () if settings.redrive_topic is None else (settings.redrive_topic,)
+        makeable = settings.outside_topics if inputs else redriven
+        outside = [_topic(name, partitions, replication) for name in makeable]
+        await _make(admin, outside, sizes, result)
+        roster = roster_of(settings, {**sizes, **result.made})
         ours = [
             _topic(epochs_topic(settings), 1, replication, TOPIC_SETTINGS),
             _topic(settings.alerts_topic, partitions, replication),
@@ -166,9 +167,7 @@ async def create_topics(
         if entry is None and succession.current is None:
             entry = make_entry(settings, rule_set, roster, succession)
         if entry is None:
-            result.refused = refusal(
-                succession, digest_of(settings, rule_set, roster), epochs_topic(settings)
-            )
+            result.refused = refusal(succession, digest_of(settings, rule_set, roster))
         else:
             await make_facts_topics(
                 admin, entry, rule_set, result, partitions=partitions, replication=replication
@@ -247,9 +246,9 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     Raises:
         OutsideFailure: No broker answers within `broker_wait`.
     """
-    servers = list(settings.kafka_bootstrap_servers)
+    servers = settings.kafka_bootstrap_servers
     wait_s = settings.broker_wait.total_seconds()
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=10_000)
     try:
         async with asyncio.timeout(wait_s):
             await _start(admin)
@@ -281,6 +280,27 @@ async def _start(admin: AIOKafkaAdminClient) -> None:
                 return
     finally:
         noise.setLevel(level)
+
+
+async def sizes_of(settings: Settings, topics: Sequence[str], remedy: str) -> dict[str, int]:
+    """Return the number of partitions of each of these topics.
+
+    Raises:
+        OutsideFailure: The broker is not there, or a topic is not; the text ends with `remedy`.
+    """
+    sizes = await all_sizes(settings)
+    demand(topics, sizes, remedy)
+    return {topic: sizes[topic] for topic in topics}
+
+
+async def all_sizes(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of every topic.
+
+    Raises:
+        OutsideFailure: The broker is not there.
+    """
+    async with connected(settings) as admin:
+        return await topic_sizes(admin)
 
 
 async def topic_sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:

@@ -12,6 +12,7 @@ import structlog
 from rules.rule import RuleSet
 from streams.app import IntakeApp, build_app
 from streams.failures import Failure
+from streams.garbage import look_seldom
 from streams.joining import find_epoch
 from streams.journal import log_crash, open_journal
 from streams.settings import Settings
@@ -38,6 +39,7 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         facts_partitions=epoch.facts_partitions,
     )
     app = build_app(settings, rule_set, epoch, leave=_leave)
+    look_seldom()
     try:
         _run(app)
     except Failure:

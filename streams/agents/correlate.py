@@ -11,7 +11,8 @@ from rules.alert import Alert, encode_alert
 from rules.fact import Fact, Mark
 from rules.watermark import NEVER_US, Partition
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
-from streams.producer import Message, Sender
+from streams.outbox import Message
+from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FactsState, Stage
 from streams.wire.commits import Point, decode_point, encode_point

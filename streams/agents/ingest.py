@@ -14,7 +14,8 @@ from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
 from streams.ingest import Ingest
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
-from streams.producer import Message, Sender
+from streams.outbox import Message
+from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FeedState, Stage
 from streams.wire.binary_mode import envelope_from_headers
@@ -141,10 +142,10 @@ class IngestStation:
     def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
         """Return the facts and dead letters that a batch implies."""
         skipped = self._settings.skipped(batch.partition)
-        messages = [self._skip(batch, row) for row in batch.rows if row.offset in skipped]
         rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+        messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
         self.counts["without_value"] += len(batch.rows) - len(rows) - len(messages)
-        raws = [_structured(row) for row in rows]
+        raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
         found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
         for at, taken in found:
             self.counts["late"] += taken.late

@@ -7,11 +7,14 @@ from typing import Final
 import typer
 
 from streams.cli.check import check
+from streams.cli.dead_letters import dead_letters
 from streams.cli.demo import demo
 from streams.cli.explain import explain
 from streams.cli.mutate import mutate
 from streams.cli.new import new
 from streams.cli.produce_demo import produce_demo
+from streams.cli.pseudonym import pseudonym
+from streams.cli.record import record
 from streams.cli.replay import replay
 from streams.cli.run_stories import run_stories
 from streams.cli.simulate import simulate
@@ -29,10 +32,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, switch, check, new, mutate, simulate):
+_COMMANDS: Final = (
+    demo,
+    replay,
+    explain,
+    worker,
+    switch,
+    check,
+    new,
+    mutate,
+    simulate,
+    record,
+    pseudonym,
+)
+for _command in _COMMANDS:
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")
+app.add_typer(dead_letters, name="dead-letters")
 app.command(hidden=True)(produce_demo)
 
 

@@ -8,9 +8,13 @@ import typer
 
 def explain(
     logs: Annotated[
-        list[str], typer.Argument(help="JSON lines, plain, .gz or .zst; - for standard input.")
-    ],
+        list[str] | None,
+        typer.Argument(help="JSON lines, plain, .gz or .zst; - for standard input."),
+    ] = None,
     *,
+    facts: Annotated[
+        bool, typer.Option("--facts", help="Read the worker's live facts log, and no logs.")
+    ] = False,
     rule: Annotated[str, typer.Option(help="The rule's id.")],
     key: Annotated[
         str,
@@ -31,10 +35,14 @@ def explain(
     lateness: Annotated[
         str | None, typer.Option(help="How far watermarks stay behind: 15m, or 15m,calls=1h.")
     ] = None,
+    bootstrap_servers: Annotated[
+        str | None, typer.Option(help="Brokers to ask first, with --facts: host:port,….")
+    ] = None,
 ) -> None:
-    """Explain from recorded logs why a rule matched for a key, or its nearest miss.
+    """Explain why a rule matched for a key, or its nearest miss, from logs or live facts.
 
-    A value of - is read from standard input, so that it stays out of the shell's history.
+    With --facts it takes the settings of the worker, and says too what the worker made of it. A
+    value of - is read from standard input, so that it stays out of the shell's history.
 
     Example: ringfence explain june.jsonl --rule video_call_then_new_payee --key person:-
     """
@@ -42,9 +50,11 @@ def explain(
 
     run_explain(
         ExplainRequest(
-            logs=tuple(logs),
+            logs=tuple(logs or ()),
             rule=rule,
             key=key,
+            facts=facts,
+            bootstrap_servers=bootstrap_servers,
             rules=rules,
             params=params,
             lateness=lateness,

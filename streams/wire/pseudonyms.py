@@ -53,6 +53,10 @@ class Pseudonyms:
         """The pseudonym of a text as a record has it; texts of different kinds never share one."""
         return self._cached(kind, text)
 
+    def is_withheld(self, caller: str) -> bool:
+        """Whether a text says that a caller hides their number."""
+        return caller.lower() in self._withheld
+
     def apply(self, event_type: str, told: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The data of a record with pseudonyms; a withheld caller becomes unknown."""
         data = dict(told)
@@ -60,7 +64,7 @@ class Pseudonyms:
             text = data.get(name)
             if text is None:
                 continue
-            if name == "caller" and str(text).lower() in self._withheld:
+            if name == "caller" and self.is_withheld(str(text)):
                 del data[name]
             else:
                 data[name] = self.of(kind, str(text))

@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.failures import OutsideFailure
-from streams.producer import Message, Producer
+from streams.outbox import Message
+from streams.producer import Producer
 from tests.broker.bus import Bus
 
 pytestmark = pytest.mark.broker
@@ -66,3 +67,20 @@ async def test_a_record_that_is_refused_is_named_by_its_topic_and_without_its_te
         with pytest.raises(OutsideFailure) as caught:
             await producer.send_all([Message(topic, b"cust-7", token_bytes(5_000), 0)])
     assert str(caught.value) == f"a record for {topic} was not taken: MessageSizeTooLargeError"
+
+
+async def test_many_writers_to_one_partition_all_get_their_turn(
+    bus: Bus, names: Callable[[str], str]
+) -> None:
+    topic = names("one")
+    await bus.create(topic)
+    async with producing(bus.address) as producer:
+
+        async def write(writer: int) -> None:
+            for n in range(150):
+                await producer.send_all([Message(topic, None, b"%d %d" % (writer, n), 0)])
+
+        await asyncio.gather(*map(write, range(60)))
+    read = [tuple(map(int, (r.value or b"").split())) for r in await bus.read(topic)]
+    for writer in range(60):
+        assert [n for w, n in read if w == writer] == list(range(150))

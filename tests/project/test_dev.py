@@ -227,7 +227,7 @@ def test_check_runs_every_tool_whatever_the_others_say(made: Tiny) -> None:
         "mypy ",
         "lint-imports --no-logo",
         "coverage erase",
-        "coverage run -m pytest -m not broker and not slow",
+        "coverage run -m pytest -n auto -m not broker and not slow",
         "coverage combine --quiet",
         "coverage report --include rules/* --fail-under 100",
         "coverage report --fail-under 95",
@@ -240,10 +240,14 @@ def test_check_runs_every_tool_whatever_the_others_say(made: Tiny) -> None:
 def test_test_runs_the_fast_ones_first_and_stops_there_if_they_fail(made: Tiny) -> None:
     calls = made.fake_tools(failing="nothing")
     assert made.dev("test").returncode == 0
-    assert calls.read_text() == "pytest -m not broker and not slow\npytest -m broker or slow\n"
+    assert calls.read_text().splitlines() == [
+        "pytest -n auto -m not broker and not slow",
+        "pytest -n auto -m slow and not broker",
+        "pytest -m broker",
+    ]
     calls = made.fake_tools(failing="*not*")
     assert made.dev("test").returncode == 1
-    assert calls.read_text() == "pytest -m not broker and not slow\n"
+    assert calls.read_text() == "pytest -n auto -m not broker and not slow\n"
 
 
 @pytest.mark.slow

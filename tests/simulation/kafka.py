@@ -16,7 +16,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from rules.watermark import Partition
 from streams.lanes import Commit, Row
-from streams.producer import Message
+from streams.outbox import Message
 from tests.simulation.virtual_loop import Process, VirtualLoop
 from tests.streams.worker_parts import MemoryRow
 

@@ -16,7 +16,7 @@ from streams.epoch import Epoch, partitions_of
 from streams.ingest import Ingest
 from streams.joining import join
 from streams.lanes import Commit, Lane
-from streams.producer import Message
+from streams.outbox import Message
 from streams.settings import Settings
 from streams.states import stages_of
 from streams.succession import Entry, Succession
@@ -46,16 +46,19 @@ class MemoryBroker(MemoryBus):
     begins: dict[Partition, int] = field(default_factory=dict)
     sent_ms: dict[Partition, list[int]] = field(default_factory=dict)
     dies_after: int = 1_000_000
-
-    def __post_init__(self) -> None:
-        """Have the topics that are there before any epoch."""
-        self.sizes = {
+    made: dict[str, int] = field(
+        default_factory=lambda: {
             "calls": 1,
             "transactions": 1,
             "ringfence.epochs": 1,
             "ringfence.alerts": 1,
             "ringfence.dead-letters": 1,
         }
+    )
+
+    def __post_init__(self) -> None:
+        """Spread keys over the topics as they are."""
+        self.sizes = self.made
 
     def _effect(self) -> None:
         self.dies_after -= 1
@@ -76,7 +79,7 @@ class MemoryBroker(MemoryBus):
 
     async def topic_sizes(self) -> Mapping[str, int]:
         """Return all topics."""
-        return dict(self.sizes)
+        return dict(self.made)
 
     async def commits(self, group: str) -> Mapping[Partition, Commit]:
         """Return a group's."""
@@ -91,7 +94,7 @@ class MemoryBroker(MemoryBus):
         del rule_set
         names = [log.name for log in entry.epoch({}).facts_logs]
         for name in [*names, *([entry.shadow_topic] if entry.shadow_topic else [])]:
-            self.sizes.setdefault(name, self.sizes[like])
+            self.made.setdefault(name, self.made[like])
         self._effect()
 
     async def send(self, messages: Sequence[Message]) -> None:

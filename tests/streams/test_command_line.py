@@ -186,11 +186,25 @@ def test_check_names_every_mistake_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["replay", "explain", "test", "worker", "check", "demo", "simulate", "topics"]
+    "command",
+    [
+        "replay",
+        "explain",
+        "test",
+        "worker",
+        "check",
+        "demo",
+        "simulate",
+        "topics create",
+        "record",
+        "pseudonym",
+        "dead-letters list",
+        "dead-letters show",
+        "dead-letters redrive",
+    ],
 )
 def test_the_help_of_every_command_has_an_example(command: str) -> None:
-    subcommand = ["create"] if command == "topics" else []
-    done = ringfence(command, *subcommand, "--help", COLUMNS="200", TERM="dumb")
+    done = ringfence(*command.split(), "--help", COLUMNS="200", TERM="dumb")
     assert done.returncode == 0
     assert f"ringfence {command}" in done.stdout.split("Usage:")[1].split("\n", 1)[1]
 

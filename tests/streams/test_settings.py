@@ -32,6 +32,7 @@ def test_mistakes_in_settings_are_told_in_one_sentence_each() -> None:
         refusal(CALLS_TOPICS=" , "),
         refusal(FACTS_TOPIC="my facts"),
         refusal(ALERTS_TOPIC="calls"),
+        refusal(REDRIVE_TOPIC="elsewhere"),
         refusal(PSEUDONYM_KEY="short"),
         refusal(WEB_PORT="http"),
         refusal(WEB_PORT="70000"),

@@ -83,7 +83,7 @@ class Town:
             site.settings, site.rule_set, {"calls": 1, "transactions": 1}, Succession()
         )
         for log in entry.epoch({}).facts_logs:
-            self.broker.sizes[log.name] = FACTS_SIZE
+            self.broker.made[log.name] = FACTS_SIZE
 
     def live(self, numbers: range, start_us: int = TEN_O_CLOCK) -> None:
         """Let people be called, and pay; every third of them knows the caller."""
@@ -409,7 +409,7 @@ async def test_a_shadow_that_is_dropped_is_over(town: Town) -> None:
 
 async def test_a_worker_with_other_rules_is_refused(town: Town) -> None:
     said = await refused(town.new.work)
-    assert 'start an epoch with these rules by "ringfence switch"' in said
+    assert 'start an epoch with these by "ringfence switch", or give the worker' in said
 
 
 async def test_nothing_can_be_switched_before_a_worker_has_begun(tmp_path: Any) -> None:  # noqa: ANN401 - a path

@@ -18,7 +18,7 @@ from rules.watermark import Partition
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Row
-from streams.producer import Message
+from streams.outbox import Message
 from streams.settings import Settings, load_settings
 
 SECRET = "a secret for tests only"
