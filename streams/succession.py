@@ -23,7 +23,10 @@ is about to take its place; one that has been followed, and whose open alerts ar
 one that is over."""
 
 _STORIES: Final = "\nstories:\n"
-_WORKERS: Final = 'start an epoch with these by "ringfence switch", or give the worker those of the one that runs'
+_WORKERS: Final = (
+    'start an epoch with these by "ringfence switch", or give the worker those of the one that'
+    " runs"
+)
 
 
 class WrittenRules(msgspec.Struct, frozen=True):
