@@ -1,6 +1,7 @@
 """Tests of the second stage on the bus: alerts become facts, and time is passed on with them."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -223,3 +224,11 @@ def test_the_second_facts_log_carries_the_digest_and_is_as_large_as_the_first() 
     check_sizes(epoch, sizes)
     with pytest.raises(OutsideFailure, match=r"has 2 partitions and .* 3, wanted as many"):
         check_sizes(epoch, {**sizes, entry.facts2_topic: 2})
+
+
+def test_rules_on_alerts_begin_a_reach_after_those_on_events() -> None:
+    since_us = TEN_O_CLOCK
+    first, second = stages_of(replace(EPOCH, since_us=since_us), RULES)
+    assert first.since_us == since_us
+    assert second.since_us == since_us + RULES.first_stage.reach_us
+    assert {stage.since_us for stage in STAGES} == {NEVER_US}

@@ -154,6 +154,8 @@ async def test_a_switch_withdraws_what_the_new_rules_do_not_raise_and_keeps_the_
     command = await town.new.switch()
     with pytest.raises(UnfinishedError, match="epoch 2 is current and 12 records behind"):
         await command.close()
+    # Where the old logs end is on record before anything is made of them.
+    assert town.broker.versions[-1].epochs[0].ends is not None
     epoch = await town.new.work(correlates=False)
     assert epoch.number == 2
     with pytest.raises(UnfinishedError, match=r"epoch 2 is current and 1. records behind"):
@@ -170,6 +172,14 @@ async def test_a_switch_withdraws_what_the_new_rules_do_not_raise_and_keeps_the_
     assert {d["revision"] for d in ended} == {first_revision(2) - 1}
     # Each account had two victims, of whom one is none any more.
     assert ("many_victims", "withdrawn") in {(d["rule"]["id"], d["state"]) for d in ended}
+
+
+async def test_what_the_new_rules_raise_as_well_is_not_ended(town: Town) -> None:
+    await (await town.wider.switch()).start(town.wider.rule_set, shadow=False)
+    await town.wider.work()
+    await (await town.wider.switch()).close()
+    assert first_revision(2) - 1 not in {d["revision"] for d in town.records()}
+    assert led(town.stands()) == {f"p-{n}": ("raised", False, 2) for n in range(6)}
 
 
 async def test_all_alerts_that_an_epoch_has_ended_stay_as_they_were(town: Town) -> None:
