@@ -9,7 +9,6 @@ from typing import Any, Final, cast
 
 import faust
 from faust.app import BootStrategy as FaustBootStrategy
-from faust.sensors.prometheus import setup_prometheus_sensors
 from mode import CrashingSupervisor
 
 from rules.rule import RuleSet
@@ -17,17 +16,18 @@ from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
 from streams.bus import Bus, make_member
 from streams.epoch import Epoch
+from streams.epoch_watch import EpochWatch
 from streams.epochs_topic import epochs_topic
 from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.producer import Producer
 from streams.settings import Settings
 from streams.states import stages_of
-from streams.watch import EpochWatch
+from streams.watch.pages import Pages
+from streams.watch.readings import Watched
 from streams.wire.pseudonyms import Pseudonyms
 
 _ANY_PORT: Final = 6066
-_LOOPBACK: Final = "127.0.0.1"
 _CONCURRENCY: Final = 8
 """Batches of different partitions at work in one agent; those of one partition never are."""
 
@@ -80,36 +80,36 @@ def build_app(
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers],
         autodiscover=False,
         web_enabled=settings.web_port != 0,
-        web_host=_LOOPBACK,
-        web_bind=_LOOPBACK,
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
         # Faust has no port 0; without a web server it makes no difference.
         web_port=settings.web_port or _ANY_PORT,
         web_tables_enabled=False,
         web_router_enabled=False,
     )
-    if settings.web_port:
-        setup_prometheus_sensors(app, pattern="/metrics")
-    producer = Producer(settings.kafka_bootstrap_servers)
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    producer = Producer(settings)
+    bus = Bus(settings, epoch.group)
     stages = stages_of(epoch, rule_set)
+    ingest = Ingest(
+        rule_set,
+        settings.timing,
+        _pseudonyms(settings),
+        validates_all=settings.validates == "all",
+    )
     taking_in = IngestStation(
         app.channel(),
         settings=settings,
         stages=stages,
         starts=epoch.starts,
-        ingest=Ingest(
-            rule_set,
-            settings.timing,
-            _pseudonyms(settings),
-            validates_all=settings.validates == "all",
-        ),
+        ingest=ingest,
         sender=producer,
         offsets=bus,
     )
     _add_agent(app, "ingest", taking_in)
     stations: dict[str, IngestStation | CorrelateStation] = dict.fromkeys(epoch.roster, taking_in)
+    correlating: list[CorrelateStation] = []
     for name, stage in zip(("correlate", "correlate_alerts"), stages, strict=False):
-        correlating = CorrelateStation(
+        station = CorrelateStation(
             app.channel(),
             settings=settings,
             stage=stage,
@@ -117,8 +117,9 @@ def build_app(
             sender=producer,
             facts_log=bus,
         )
-        _add_agent(app, name, correlating)
-        stations[stage.log.name] = correlating
+        _add_agent(app, name, station)
+        stations[stage.log.name] = station
+        correlating.append(station)
     intake = Intake(
         settings,
         epoch,
@@ -131,8 +132,11 @@ def build_app(
         app.has_left = True
         leave()
 
-    watch = EpochWatch(bus.follow((epochs_topic(settings), 0)), epoch, leave=left)
-    app.feeding = (producer, bus, intake, watch)
+    stalled_after_s = settings.stalled_after.total_seconds()
+    watched = Watched(epoch, rule_set, ingest, taking_in, correlating, intake, stalled_after_s)
+    app.web_server(Pages(app, settings, watched))
+    follows = EpochWatch(bus.follow((epochs_topic(settings), 0)), epoch, leave=left)
+    app.feeding = (producer, bus, intake, follows)
     return app
 
 

@@ -44,7 +44,7 @@ async def write_succession(settings: Settings, succession: Succession) -> Succes
     """
     changed = msgspec.structs.replace(succession, version=succession.version + 1)
     message = Message(epochs_topic(settings), None, encode_succession(changed), 0)
-    async with producing(settings.kafka_bootstrap_servers) as producer:
+    async with producing(settings) as producer:
         await producer.send_all([message])
     if (await _versions(settings))[changed.version] != changed:
         raise OvertakenError(
@@ -55,7 +55,7 @@ async def write_succession(settings: Settings, succession: Succession) -> Succes
 
 
 async def _versions(settings: Settings) -> list[Succession]:
-    bus = Bus(settings.kafka_bootstrap_servers, settings.group)
+    bus = Bus(settings, settings.group)
     place = (epochs_topic(settings), 0)
     versions = [Succession()]
     async for rows in bus.rows(place, await bus.begin_of(place), await bus.end_of(place)):

@@ -12,9 +12,11 @@ from rules.watermark import Partition
 from streams.beginnings import Outside
 from streams.bus import Bus
 from streams.epochs_topic import read_succession, write_succession
+from streams.failures import OutsideFailure
 from streams.lanes import Commit
 from streams.outbox import Message
 from streams.producer import producing
+from streams.refusals import DENIED, why
 from streams.settings import Settings
 from streams.succession import Entry, Succession
 from streams.topics import Made, connected, demand, make_facts_topics, topic_sizes
@@ -51,8 +53,7 @@ class KafkaBroker(Bus):
     """The port over Kafka."""
 
     def __init__(self, settings: Settings, admin: AIOKafkaAdminClient) -> None:
-        super().__init__(settings.kafka_bootstrap_servers, settings.group)
-        self._settings = settings
+        super().__init__(settings, settings.group)
         self._client = admin
 
     async def read_succession(self) -> Succession:
@@ -71,6 +72,8 @@ class KafkaBroker(Bus):
         """Ask the group's coordinator; of a group that is not there yet there are none."""
         try:
             found = await self._client.list_consumer_group_offsets(group)
+        except DENIED as error:
+            raise OutsideFailure(f"no commits: {why(error, group)}") from error
         except (KafkaError, AttributeError):
             return {}  # aiokafka 0.14 meets an AttributeError of its own on a new broker
         return {
@@ -99,7 +102,7 @@ class KafkaBroker(Bus):
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Write them by a producer of its own."""
-        async with producing(self._settings.kafka_bootstrap_servers) as producer:
+        async with producing(self._settings) as producer:
             await producer.send_all(messages)
 
 

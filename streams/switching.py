@@ -14,7 +14,8 @@ from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US
 from streams.beginnings import begin_since
-from streams.closing import (
+from streams.comparing import Window, compared
+from streams.endings import (
     Left,
     batches,
     closings,
@@ -24,7 +25,6 @@ from streams.closing import (
     left_by,
     moved,
 )
-from streams.comparing import Window, compared
 from streams.epoch import Epoch, first_revision, partitions_of
 from streams.failures import OutsideFailure, UsageFailure
 from streams.following import Deadline, Say, minimum_of, until_caught_up, watermark_of

@@ -43,10 +43,10 @@ from streams.cli import main
 from streams.wire.commits import encode_point
 
 async def take(self, batch):
-    alerts, facts = batch.state.observe(batch.rows)
+    implied = batch.state.observe(batch.rows)
     batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
     await asyncio.sleep(1)
-    await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+    await self._sender.send_all(self._messages(batch.rows, implied))
     batch.state.acknowledge()
     await self._mark(batch.partition, batch.state)
 
@@ -63,7 +63,7 @@ from streams.wire.commits import encode_watermark
 real = IngestStation.take
 
 async def take(self, batch):
-    batch.ack(encode_watermark(batch.state.clock.watermark_us))
+    batch.ack(encode_watermark(batch.state.watermark_us))
     await asyncio.sleep(1)
     await real(self, batch)
 
