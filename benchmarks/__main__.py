@@ -24,6 +24,7 @@ _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
 _SIZING: Final = _ROOT / "docs" / "sizing.md"
 _PEOPLE: Final = (100_000, 300_000, 1_000_000)
+_RULE_CHANGES: Final = "rule changes"
 _TOWN: Final = _ROOT / "docs" / "town.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
@@ -130,7 +131,23 @@ def reliability(
 ) -> None:
     """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
     text = asyncio.run(storms.tables(people, rounds, say))
+    changes = page.part_of(out, _RULE_CHANGES)
     out.write_text(text, encoding="utf-8")
+    if changes:
+        page.put(out, _RULE_CHANGES, changes)
+    sys.stdout.write(text)
+
+
+@app.command()
+def rule_changes(
+    *,
+    people: Annotated[int, typer.Option(min=300, help="Of each change.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="How often rules are changed.")] = 12,
+    out: Annotated[Path, typer.Option(help="The page whose part is replaced.")] = _RELIABILITY,
+) -> None:
+    """Other rules on a running system, at once and by a shadow, while processes are killed."""
+    text = asyncio.run(storms.changes_table(people, rounds, say))
+    page.put(out, _RULE_CHANGES, text)
     sys.stdout.write(text)
 
 

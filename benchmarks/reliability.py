@@ -17,6 +17,7 @@ from streams.bus import Bus as WorkersBus
 from streams.lanes import Commit
 from streams.states import stages_of
 from tests.broker.bus import Bus
+from tests.broker.rule_changes import Change, changed, two_sites
 from tests.broker.storms import (
     ACKNOWLEDGES_FIRST,
     COMMITS_EARLY,
@@ -43,6 +44,27 @@ the log are searched for the names and numbers that were sent. A repeat is a rec
 the alerts topic once more, byte for byte; any other would count as false.
 
 """
+_CHANGES: Final = """\
+## Other rules on a running system
+
+Made by `python -m benchmarks rule-changes`. Two workers of each epoch; workers of both are killed,
+and the command itself, while records come whose event time passes in hours. Each epoch's records
+have to be those that its own facts imply, byte for byte; what the old one leaves open and the new
+one does not raise has to end withdrawn, and nothing else; the new one's last words have to be
+those of a replay of all records, from its start on; every alert has to end; within an epoch
+revisions have to grow.
+
+"""
+_COLUMNS: Final = (
+    "id",
+    "storm",
+    "events",
+    "faults",
+    "alert records",
+    "missing",
+    "false",
+    "repeats",
+)
 _PIECE: Final = 500
 _NOT_RUN: Final = (
     ("R-06", "three brokers, each killed in turn"),
@@ -85,6 +107,24 @@ async def tables(people: int, rounds: int, say: Callable[[str], None]) -> str:
     return _page(told)
 
 
+async def changes_table(people: int, rounds: int, say: Callable[[str], None]) -> str:
+    """Return the part about changes of rules.
+
+    Args:
+        people: of each change.
+        rounds: how often the rules are changed, at once and by a shadow in turn.
+        say: is told of each row.
+    """
+    told: list[Told] = []
+    with tempfile.TemporaryDirectory() as folder, restartable(Path(folder)) as broker:
+        for what, run in _changes(people, rounds):
+            verdict = await run(broker)
+            told.append(Told("R-17", what, verdict))
+            say(f"R-17 {what}: {json.dumps(verdict.__dict__)}\n")
+    notes = [f"* {t.what}: {'; '.join(t.verdict.notes)}\n" for t in told]
+    return f"{_CHANGES}{page.table(_COLUMNS, [_row(t) for t in told])}\n{''.join(notes)}"
+
+
 Run = Callable[[RestartableBroker], Awaitable[Verdict]]
 
 
@@ -110,6 +150,27 @@ def _storms(people: int, rounds: int) -> Iterator[tuple[str, str, Run]]:
     ):
         small = Weather(people=min(people, 1_500), chunks=6, workers=3, kills=9, code=code)
         yield "broken", what, _in_weather(small)
+
+
+def _changes(people: int, rounds: int) -> Iterator[tuple[str, Run]]:
+    for seed in range(rounds):
+        change = Change(people=people, shadow=seed % 2 == 1, kills=2, commands=2, seed=seed)
+        how = "by a shadow that is promoted" if change.shadow else "at once"
+        yield f"other rules {how}, run {seed + 1}", _changing(change)
+
+
+def _changing(change: Change) -> Run:
+    async def run(broker: RestartableBroker) -> Verdict:
+        unique = uuid.uuid4().hex[:8]
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            async with (
+                Bus(broker.address) as bus,
+                two_sites(bus, lambda topic: f"{unique}.{topic}", folder) as (old, new),
+            ):
+                return await changed(old, new, folder / "journal", change)
+
+    return run
 
 
 def _in_weather(weather: Weather) -> Run:
@@ -163,7 +224,12 @@ async def _rebuild(site: Site) -> str:
     commits = await site.bus.committed(epoch.group)
     bus = WorkersBus(site.settings, epoch.group)
     station = CorrelateStation(
-        asyncio.Queue(), settings=site.settings, stage=stage, sender=_Nowhere(), facts_log=bus
+        asyncio.Queue(),
+        settings=site.settings,
+        stage=stage,
+        alerts_topic=epoch.alerts_topic,
+        sender=_Nowhere(),
+        facts_log=bus,
     )
     rows, seconds = 0, 0.0
     for number in range(stage.log.size):
@@ -206,7 +272,6 @@ async def _site(broker: RestartableBroker) -> AsyncIterator[tuple[Site, Path]]:
 
 
 def _page(told: list[Told]) -> str:
-    header = ("id", "storm", "events", "faults", "alert records", "missing", "false", "repeats")
     rows = [_row(t) for t in told if not t.is_broken]
     broken = [_row(t) for t in told if t.is_broken]
     notes = [f"* {t.row}, {t.what}: {note}\n" for t in told for note in t.verdict.notes]
@@ -219,8 +284,8 @@ def _page(told: list[Told]) -> str:
     elsewhere = page.table(("id", "where"), _IN_THE_SUITE)
     not_run = page.table(("id", "did not run"), _NOT_RUN)
     return (
-        f"{_HEAD}{page.table(header, rows)}\n{letters}\n{''.join(notes)}\n"
-        f"## Broken workers, which have to be caught\n\n{page.table(header, broken)}\n"
+        f"{_HEAD}{page.table(_COLUMNS, rows)}\n{letters}\n{''.join(notes)}\n"
+        f"## Broken workers, which have to be caught\n\n{page.table(_COLUMNS, broken)}\n"
         f"## Elsewhere\n\n{elsewhere}\n## Not run\n\n{not_run}"
     )
 

@@ -20,7 +20,7 @@ from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
-from streams.epoch import Epoch, revision_at
+from streams.epoch import Epoch
 from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.settings import Settings
@@ -45,7 +45,15 @@ _QUIET_S = 2.0
 _LONGEST_S = 600.0
 _DAY_US = 24 * HOUR_US
 _SILENT = ("transactions", 1)
-EPOCH = Epoch("0", {"calls": 1, "transactions": 2}, "facts.0", 2, "ringfence.0", "facts2.0")
+EPOCH = Epoch(
+    "0",
+    {"calls": 1, "transactions": 2},
+    "facts.0",
+    2,
+    "ringfence.0",
+    "ringfence.alerts",
+    "facts2.0",
+)
 
 
 @cache
@@ -219,6 +227,7 @@ class Worker:
             channel,
             settings=_settings(),
             stages=STAGES,
+            starts={},
             ingest=INGEST,
             sender=ports,
             offsets=ports,
@@ -228,7 +237,12 @@ class Worker:
         self._agents = [asyncio.create_task(self._work(taking_in)) for _ in range(2)]
         for stage in STAGES:
             station = CorrelateStation(
-                asyncio.Queue(), settings=_settings(), stage=stage, sender=ports, facts_log=ports
+                asyncio.Queue(),
+                settings=_settings(),
+                stage=stage,
+                alerts_topic=EPOCH.alerts_topic,
+                sender=ports,
+                facts_log=ports,
             )
             stations[stage.log.name] = station
             self._agents += [asyncio.create_task(self._work(station)) for _ in range(2)]
@@ -403,7 +417,7 @@ class Run:
                 correlator = Correlator(stage.rules, unheard)
                 for row in self.kafka.logs[stage.log.name, number]:
                     fact = decode_row(row.key, row.value or b"", _settings().timing)
-                    alerts = correlator.observe([fact], revision_at(row.offset))
+                    alerts = correlator.observe([fact], stage.log.revision_at(row.offset))
                     implied |= {encode_alert(a) for a in alerts if not a.is_signal}
         return implied
 
