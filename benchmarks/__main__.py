@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import floods, instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import sizing as sizes
 from benchmarks import town as town_page
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
@@ -21,6 +22,8 @@ _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
 _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
+_SIZING: Final = _ROOT / "docs" / "sizing.md"
+_PEOPLE: Final = (100_000, 300_000, 1_000_000)
 _RULE_CHANGES: Final = "rule changes"
 _TOWN: Final = _ROOT / "docs" / "town.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
@@ -145,6 +148,22 @@ def rule_changes(
     """Other rules on a running system, at once and by a shadow, while processes are killed."""
     text = asyncio.run(storms.changes_table(people, rounds, say))
     page.put(out, _RULE_CHANGES, text)
+    sys.stdout.write(text)
+
+
+@app.command()
+def sizing(
+    *,
+    people: Annotated[
+        list[int] | None, typer.Option(min=1000, help="Once for each number that is remembered.")
+    ] = None,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIZING,
+) -> None:
+    """Measure what a remembered row costs, and how many rows are kept."""
+    text = "".join(sizes.tables(sorted(people or _PEOPLE), seed, folder, say))
+    out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 

@@ -1,11 +1,21 @@
 """An event as it stands, the fact that puts it under a key, and the mark that moves time on."""
 
 from collections.abc import Mapping
+from sys import intern
 from typing import NamedTuple
 
 import msgspec
 
-from rules.events import EVENTS, KEYS, EventSpec, Scalar, Value, values_of
+from rules.events import (
+    EVENTS,
+    KEYS,
+    EventSpec,
+    Scalar,
+    Value,
+    data_of,
+    numbers_of,
+    values_of,
+)
 from rules.timing import Timing
 
 
@@ -29,8 +39,9 @@ class Place(NamedTuple):
 class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One event as its greatest known record tells it.
 
-    `data` is the normal form of the record's fields (pseudonymised), `fields` what conditions
-    see of it: derived fields included, unknown ones absent. All `*_us` are microseconds since
+    `fields` is what conditions see of the record (pseudonymised): derived fields included, unknown
+    ones absent. `numbers` is what that leaves out of the normal form, which is remembered only
+    once. All `*_us` are microseconds since
     the epoch. `open` is true of an interval whose end is not known yet; `late` if every copy of
     the record was late; `gone` of an alert that was withdrawn, or no longer names the key.
     """
@@ -43,9 +54,14 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
     end_us: int
     open: bool
     late: bool
-    data: Mapping[str, Scalar]
     fields: Mapping[str, Value]
+    numbers: tuple[Scalar | None, ...]
     gone: bool = False
+
+    @property
+    def data(self) -> Mapping[str, Scalar]:
+        """The normal form of the record's fields."""
+        return data_of(EVENTS[self.identity.type], self.fields, self.numbers)
 
     @property
     def place(self) -> Place:
@@ -59,7 +75,8 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def keys(self) -> Mapping[str, str]:
         """Return the pseudonym or text of each key that this event names, by kind of key."""
-        return {by: str(self.data[name]) for by, name in KEYS.items() if name in self.data}
+        fields = self.fields
+        return {by: str(fields[name]) for by, name in KEYS.items() if name in fields}
 
 
 def canonical(data: Mapping[str, Scalar]) -> bytes:
@@ -93,8 +110,12 @@ def make_event(
     spec = EVENTS[identity.type]
     start_us = time_us if spec.start_field is None else int(data[spec.start_field])
     end_us, is_open = _end(spec, start_us, time_us, data, timing)
+    fields = values_of(spec, data)
+    if spec.id_field is not None and fields.get(spec.id_field) == identity.id:
+        fields[spec.id_field] = identity.id
     return Event(
-        identity=identity,
+        # What is remembered of many events is no text that each has for itself.
+        identity=Identity(intern(identity.source), spec.name, identity.id),
         record_id=record_id,
         sequence=sequence,
         time_us=time_us,
@@ -102,8 +123,8 @@ def make_event(
         end_us=end_us,
         open=is_open,
         late=late,
-        data=data,
-        fields=values_of(spec, data),
+        fields=fields,
+        numbers=numbers_of(spec, data),
     )
 
 

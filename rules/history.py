@@ -154,7 +154,7 @@ class History:
     def __init__(self) -> None:
         self._rows: dict[Identity, Row] = {}
         self._by_type: dict[str, Rows] = {}
-        self._dropped: dict[str, tuple[int, Identity]] = {}
+        self._dropped: dict[str, tuple[int, Identity]] | None = None
         self.cut_short: set[tuple[int, Identity]] = set()
 
     def __len__(self) -> int:
@@ -188,14 +188,14 @@ class History:
     def drop(self, event: Event) -> None:
         """Forget an event before its time, and note how far up its type has been dropped."""
         place = (event.start_us, event.identity)
-        self._dropped[event.identity.type] = max(
-            place, self._dropped.get(event.identity.type, place)
-        )
+        # Most histories never come to this, and there are many.
+        dropped = self._dropped = self._dropped or {}
+        dropped[event.identity.type] = max(place, dropped.get(event.identity.type, place))
         self.forget(event.identity)
 
     def may_have_dropped(self, event: Event) -> bool:
         """Tell whether an event may have been here before, and been dropped."""
-        dropped = self._dropped.get(event.identity.type)
+        dropped = None if self._dropped is None else self._dropped.get(event.identity.type)
         return dropped is not None and (event.start_us, event.identity) <= dropped
 
     def fits(self, event: Event, signatures: Mapping[str, int]) -> bool:

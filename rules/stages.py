@@ -7,7 +7,7 @@ import msgspec
 
 from rules.alert import Alert
 from rules.engine import MAX_HISTORY, Correlator
-from rules.events import EVENTS, KEYS, Scalar, values_of
+from rules.events import EVENTS, KEYS, Scalar, numbers_of, values_of
 from rules.fact import Event, Fact, Identity, Mark, key_of
 from rules.judging import Lost
 from rules.rule import RuleSet
@@ -131,7 +131,7 @@ def event_of(alert: Alert) -> Event:
         end_us=alert.anchor_start_us,
         open=False,
         late=False,
-        data=data,
         fields=values_of(EVENTS["alert"], data),
+        numbers=numbers_of(EVENTS["alert"], data),
         gone=alert.state == "withdrawn",
     )

@@ -194,5 +194,5 @@ class Ingest:
         return tuple(
             Fact(key_of(by, str(value)), event)
             for by in self._screen.keys(event.identity.type, event.fields)
-            if (value := event.data.get(KEYS[by])) is not None
+            if (value := event.fields.get(KEYS[by])) is not None
         )

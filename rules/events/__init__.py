@@ -26,7 +26,9 @@ from rules.events.spec import (
     Scalar,
     Side,
     Value,
+    data_of,
     normalise,
+    numbers_of,
     values_of,
 )
 
@@ -64,6 +66,8 @@ __all__ = [
     "Transfer",
     "Value",
     "WebVisit",
+    "data_of",
     "normalise",
+    "numbers_of",
     "values_of",
 ]

@@ -1,9 +1,10 @@
 """What the rest of the system knows of each event type, read off the models once."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from sys import intern
 from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, cast, get_args, get_origin
 
@@ -70,6 +71,7 @@ class EventSpec:
         fields: Every field that conditions may use: the own ones in the page's order, then the
             derived ones.
         numbers: The fields whose normal form is not what conditions see, with the currency field.
+        repeated: The fields that have one of few values.
         derived: The derived fields.
     """
 
@@ -83,6 +85,7 @@ class EventSpec:
     interval: bool
     fields: Mapping[str, FieldSpec]
     numbers: tuple[tuple[str, str | None], ...]
+    repeated: tuple[str, ...]
     derived: tuple[FieldSpec, ...]
 
 
@@ -106,6 +109,10 @@ def values_of(spec: EventSpec, data: Mapping[str, Scalar]) -> dict[str, Value]:
     Money is an amount with its currency; derived fields are there where they are known.
     """
     values: dict[str, Value] = dict(data)
+    for name in spec.repeated:
+        if name in values:
+            # One text for all events, where each record would bring its own.
+            values[name] = intern(cast("str", values[name]))
     for name, currency in spec.numbers:
         text = data.get(name)
         if text is None:
@@ -118,6 +125,25 @@ def values_of(spec: EventSpec, data: Mapping[str, Scalar]) -> dict[str, Value]:
         if value is not None:
             values[field.name] = value
     return values
+
+
+def numbers_of(spec: EventSpec, data: Mapping[str, Scalar]) -> tuple[Scalar | None, ...]:
+    """Return what `values_of` does not keep of a record's normal form; often nothing."""
+    kept = tuple(data.get(name) for name, _ in spec.numbers)
+    return kept if any(number is not None for number in kept) else ()
+
+
+def data_of(
+    spec: EventSpec, values: Mapping[str, Value], numbers: Iterable[Scalar | None]
+) -> dict[str, Scalar]:
+    """Return the normal form of which `values_of` and `numbers_of` have made these."""
+    data = dict(cast("Mapping[str, Scalar]", values))
+    for field in spec.derived:
+        data.pop(field.name, None)
+    for (name, _), number in zip(spec.numbers, numbers, strict=False):
+        if number is not None:
+            data[name] = number
+    return data
 
 
 def _answered(answered_at: int | None) -> bool:
@@ -221,6 +247,11 @@ def _spec(
             (field.name, field.currency)
             for field in own.values()
             if field.kind in (Kind.MONEY, Kind.NUMBER)
+        ),
+        repeated=tuple(
+            field.name
+            for field in own.values()
+            if field.kind is Kind.CLASS or field.name == "currency"
         ),
         derived=computed,
     )

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from streams.wire.pseudonyms import comparable
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,3 +28,10 @@ def test_every_link_of_the_documents_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_page_on_identity_says_what_becomes_of_texts() -> None:
+    page = (ROOT / "docs" / "identity.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(rows) == 5
+    assert [(text, comparable("person", text)) for text, _ in rows] == rows

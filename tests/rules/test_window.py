@@ -109,8 +109,8 @@ def paid(number: int, value: Money | None) -> Row:
         event.end_us,
         open=False,
         late=False,
-        data=event.data,
         fields=fields,
+        numbers=(),
     )
     return (event.start_us, event.identity, event, 1)
 
