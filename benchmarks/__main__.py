@@ -99,12 +99,20 @@ def reliability(
     *,
     people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 40_000,
     rounds: Annotated[int, typer.Option(min=1, help="Of kills, and of zombies.")] = 10,
-    out: Annotated[Path, typer.Option(help="The page that is written.")] = _RELIABILITY,
+    flood: Annotated[int, typer.Option(min=100, help="Events of one key.")] = 50_000,
+    malformed: Annotated[int, typer.Option(min=100, help="Malformed records.")] = 1_000_000,
+    only: Annotated[list[storms.Part], typer.Option(help="A part of the page; repeatable.")] = [],  # noqa: B006 - typer has it so
+    out: Annotated[Path, typer.Option(help="The page whose parts are replaced.")] = _RELIABILITY,
 ) -> None:
-    """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
-    text = asyncio.run(storms.tables(people, rounds, say))
-    out.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    """Storms on a real Kafka: kills, zombies, floods, and workers that must be caught."""
+    scale = storms.Scale(people, rounds, flood, malformed)
+    if not out.exists():
+        for part in storms.Part:
+            page.put(out, part, storms.unheard(part), storms.HEAD)
+    for part in only or storms.Part:
+        text = asyncio.run(storms.made(part, scale, say))
+        page.put(out, part, text)
+        sys.stdout.write(text)
 
 
 @app.command()

@@ -132,11 +132,24 @@ class JavaBroker(OwnBroker):
 
     def command(self, folder: Path, port: int, other_port: int) -> list[str]:
         """Return the command, after fetching the jars if need be and formatting the data."""
+        return self.node_command(folder, str(uuid.uuid4()), [(port, other_port)], 1)
+
+    def node_command(
+        self, folder: Path, cluster: str, ports: Sequence[tuple[int, int]], number: int
+    ) -> list[str]:
+        """Return the command of one of several brokers that are a cluster together.
+
+        Args:
+            folder: its own, in which its data is formatted.
+            cluster: the cluster's name, a UUID.
+            ports: of each of the brokers, that for clients and that of its controller.
+            number: which of them this is, from 1 on.
+        """
         java = _program("java", "it takes Java 17 or later")
         class_path = f"{kafka_jars()}/*"
         properties = folder / "server.properties"
-        properties.write_text(_properties(folder / "data", port, other_port), encoding="utf-8")
-        storage = ["format", "--cluster-id", str(uuid.uuid4()), "--config", str(properties)]
+        properties.write_text(_properties(folder / "data", ports, number), encoding="utf-8")
+        storage = ["format", "--cluster-id", cluster, "--config", str(properties)]
         formatter = [java, "-cp", class_path, "kafka.tools.StorageTool", *storage]
         _run(formatter, f"{self.name} could not format its data", self.patience_s)
         options = ["-Xmx512m", "-XX:-UsePerfData", f"-Dkafka.logs.dir={folder}"]
@@ -246,11 +259,17 @@ def _fetch_jars(jars: Path) -> None:
         (folder / "jars").rename(jars)
 
 
-def _properties(data: Path, port: int, other_port: int) -> str:
+def _properties(data: Path, ports: Sequence[tuple[int, int]], number: int) -> str:
+    port, other_port = ports[number - 1]
+    voters = (f"{n}@{_HOST}:{other}" for n, (_, other) in enumerate(ports, 1))
     settings = _SETTINGS | {
+        "node.id": str(number),
         "listeners": f"PLAINTEXT://{_HOST}:{port},CONTROLLER://{_HOST}:{other_port}",
         "advertised.listeners": f"PLAINTEXT://{_HOST}:{port}",
-        "controller.quorum.voters": f"1@{_HOST}:{other_port}",
+        "controller.quorum.voters": ",".join(voters),
+        # Of Kafka's own topics; the others are given theirs as they are made.
+        "offsets.topic.replication.factor": str(len(ports)),
+        "min.insync.replicas": str(max(1, len(ports) - 1)),
         "log.dirs": str(data),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -1,0 +1,89 @@
+"""Brokers that can be killed and started again over their data: one, or a cluster of several."""
+
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from streams.brokers import JavaBroker, answers
+
+
+class RestartableBroker:
+    """A broker that can be killed, and started again over the same data."""
+
+    def __init__(self, address: str, command: Sequence[str]) -> None:
+        """Prepare a broker.
+
+        Args:
+            address: where it answers.
+            command: runs it over its data.
+        """
+        self.address = address
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> None:
+        """Start it."""
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def again(self) -> None:
+        """Start it, and wait until it answers."""
+        self.begin()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
+        give_up_s = time.monotonic() + JavaBroker.patience_s
+        while not answers(self.address):
+            assert time.monotonic() < give_up_s, "the broker does not answer"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it as a power cut would."""
+        assert self._process is not None, "it has been started"
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def restartable(folder: Path) -> Iterator[RestartableBroker]:
+    """Give a broker of one's own, with its data in a folder."""
+    with cluster(folder, 1) as (broker,):
+        yield broker
+
+
+@contextmanager
+def cluster(folder: Path, size: int) -> Iterator[Sequence[RestartableBroker]]:
+    """Give brokers that are one cluster, each of them a controller too."""
+    ports = _free_ports(size)
+    name = str(uuid.uuid4())
+    brokers = []
+    for number, (port, _) in enumerate(ports, 1):
+        own = folder / str(number)
+        own.mkdir()
+        command = JavaBroker().node_command(own, name, ports, number)
+        brokers.append(RestartableBroker(f"127.0.0.1:{port}", command))
+    try:
+        for broker in brokers:
+            broker.begin()
+        for broker in brokers:
+            broker.wait()
+        yield brokers
+    finally:
+        for broker in brokers:
+            broker.kill()
+
+
+def _free_ports(size: int) -> Sequence[tuple[int, int]]:
+    # All are held until all are known, or two might be the same.
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in range(2 * size)]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        numbers = [one.getsockname()[1] for one in held]
+    return list(zip(numbers[:size], numbers[size:], strict=True))
