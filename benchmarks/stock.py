@@ -113,7 +113,7 @@ async def _run(address: str, name: str, people: int, *, kills: int, seed: int) -
     make = _FaustFleet if name == _FAUST else Fleet
     what = f"storm {seed + 1}" if kills else "a backlog, one worker, no fault"
     with TemporaryDirectory() as folder:
-        rule = Path(folder) / "rule.yaml"
+        rule = Path(folder) / "video_call_then_new_payee.yaml"
         rule.write_text(RULE)
         async with site_at(address, RINGFENCE_RULES=str(rule)) as (site, journal):
             if not kills:

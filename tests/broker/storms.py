@@ -341,7 +341,9 @@ async def kill_each_broker(
         await site.send_end()
         await fleet.until_caught_up()
         ended = sum(fleet.exits.values())
-    verdict.notes.append(f"{ended} workers had to be started anew")
+    lines = (await asyncio.to_thread(journal.read_text)).splitlines()
+    last_words = [line for line in lines if line.startswith("ringfence: ")]
+    verdict.notes += [f"{ended} workers had to be started anew", *last_words]
     verdict.seconds = time.monotonic() - began_s
     return await judged(site, journal, verdict)
 
