@@ -91,7 +91,8 @@ class _FaustFleet(Fleet):
     def command(self) -> Sequence[str]:
         """See `Fleet`."""
         module = "benchmarks.contenders.on_faust"
-        return [sys.executable, "-m", module, "worker", "--loglevel", "error"]
+        # Several workers share one machine, so their web pages would meet on one port.
+        return [sys.executable, "-m", module, "worker", "--loglevel", "error", "--without-web"]
 
     @property
     def environ(self) -> Mapping[str, str]:

@@ -18,8 +18,6 @@ app = faust.App(
     processing_guarantee="at_least_once",
     topic_partitions=told["partitions"],
     datadir=told["folder"],
-    # Several workers share one machine, so their web pages would meet on one port.
-    web_enabled=False,
 )
 events = app.topic(*told["outside"], key_type=str)
 alerts = app.topic(told["alerts"], key_type=str)
