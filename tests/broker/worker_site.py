@@ -57,6 +57,7 @@ class Site:
         apart_us: How far one person's events are from the next one's.
         silent: Partitions that get nothing but what is meant for every partition.
         patience_s: How long workers may take to do all that waits.
+        group: The workers' group, once somebody has asked for it.
     """
 
     bus: Bus
@@ -67,6 +68,7 @@ class Site:
     apart_us: int = SECOND_US
     silent: frozenset[Partition] = frozenset()
     patience_s: float = PATIENCE_S
+    group: str | None = None
 
     async def make_topics(self) -> None:
         """Let the command make them."""
@@ -152,15 +154,21 @@ class Site:
 
     async def done(self) -> int:
         """Return how much the group has committed of all topics together."""
-        commits = await self.bus.committed((await self.epoch()).group)
+        commits = await self.bus.committed(await self._group())
         return sum(offset for offset, _ in commits.values())
 
     async def lag(self) -> int:
         """Return how many records of the outside topics are not committed yet."""
         topics = self.settings.outside_topics
-        commits = await self.bus.committed((await self.epoch()).group)
+        commits = await self.bus.committed(await self._group())
         sent = Counter((topic, number) for topic, number, _ in self.sent if topic in topics)
         return sum(n - commits.get(place, (0, ""))[0] for place, n in sent.items())
+
+    async def _group(self) -> str:
+        # Asked several times a second in a storm, and each time it takes a connection.
+        if self.group is None:
+            self.group = (await self.epoch()).group
+        return self.group
 
     async def alert_records(self) -> list[bytes]:
         """Return the alerts topic, partition by partition."""
