@@ -32,6 +32,7 @@ commands:
   run PROGRAM ...     a program of .venv: ringfence, python, ruff, ...
   install             make or mend .venv and do nothing else; every command does it first
   install --runtime   only what a worker needs, the project itself copied in (for the image)
+  sbom                what the worker is made of, with licences, as CycloneDX on stdout
   lock [ARGUMENTS]    write the lock files anew; the pins stay unless --upgrade is given
 
 examples:
@@ -151,6 +152,13 @@ def install(arguments: Sequence[str]) -> int:
         return refuse(f'install takes nothing or --runtime, found "{" ".join(arguments)}"')
     prepare(runtime=bool(arguments))
     return 0
+
+
+def sbom(arguments: Sequence[str]) -> int:
+    """Become the program that writes what the worker is made of."""
+    if arguments:
+        return refuse(f'sbom takes no arguments, found "{arguments[0]}"')
+    return run(["python", str(ROOT / "deploy" / "sbom.py")])
 
 
 def lock(arguments: Sequence[str]) -> int:
@@ -297,6 +305,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check,
     "run": run,
     "install": install,
+    "sbom": sbom,
     "lock": lock,
 }
 

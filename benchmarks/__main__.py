@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import town as town_page
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
 from benchmarks.kafka import tables as on_kafka
@@ -20,6 +21,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "performance.md"
 _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
+_TOWN: Final = _ROOT / "docs" / "town.md"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -113,6 +115,21 @@ def reliability(
         text = asyncio.run(storms.made(part, scale, say))
         page.put(out, part, text)
         sys.stdout.write(text)
+
+
+@app.command()
+def town(
+    *,
+    people: Annotated[int, typer.Option(min=10, help="How many live in it.")] = town_page.PEOPLE,
+    days: Annotated[int, typer.Option(min=1, help="For how long.")] = town_page.DAYS,
+    rounds: Annotated[int, typer.Option(min=1, help="Of planted cases.")] = town_page.ROUNDS,
+    seed: Annotated[int, typer.Option(help="What it is made from.")] = town_page.SEED,
+    out: Annotated[Path, typer.Option(help="The page that is written.")] = _TOWN,
+) -> None:
+    """Replay the catalogue over a simulated town: what is found, and who is troubled."""
+    text = town_page.tables(people, days, rounds, seed)
+    out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.contest import Discipline, Result
 from benchmarks.page import table
-from benchmarks.plot import Points, line_chart
+from rules.authoring.line_chart import Points, line_chart
 
 RULES: Final = (1, 10, 100, 1000)
 _COLUMNS: Final = (

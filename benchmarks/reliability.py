@@ -255,7 +255,7 @@ async def _rebuild(site: Site) -> str:
     epoch = await site.epoch()
     stage = stages_of(epoch, site.rule_set)[0]
     commits = await site.bus.committed(epoch.group)
-    bus = WorkersBus(site.settings.kafka_bootstrap_servers, epoch.group)
+    bus = WorkersBus(site.settings, epoch.group)
     station = CorrelateStation(
         asyncio.Queue(), settings=site.settings, stage=stage, sender=_Nowhere(), facts_log=bus
     )

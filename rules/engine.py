@@ -173,15 +173,13 @@ class Correlator:
         """Return for each rule, part and type of event how many events failed as unknown."""
         return {plan.rule.id: self._judging.lost(plan.number) for plan in self._plans}
 
-    def remembered(self) -> int:
-        """Return how many events are remembered, under all keys together."""
-        return sum(map(len, self._histories.values()))
+    def remembered(self) -> tuple[int, int]:
+        """Return how many keys have a history, and how many events those hold together."""
+        return len(self._histories), self.counts["remembered"]
 
     def _take(self, key: str, arrived: Event, revision: int) -> None:
         by, value = key.split(":", 1)
         identity = arrived.identity
-        if arrived.late:
-            self.counts["late"] += 1
         use = self._uses.get((by, identity.type))
         if use is None:
             return
@@ -199,6 +197,7 @@ class Correlator:
         fits = use.own.fits(event, None if held is None else held[2])
         history.put(event, fits)
         if held is None:
+            self.counts["remembered"] += 1
             self._first_rows.note(revision, needed_until_us)
             heapq.heappush(self._forgettable, (needed_until_us, key, identity))
             is_new = not history.may_have_dropped(event)
@@ -316,6 +315,7 @@ class Correlator:
                 _freeze(case)
                 self._changed[case_key] = case
         history.drop(least)
+        self.counts["remembered"] -= 1
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
@@ -333,6 +333,7 @@ class Correlator:
             if history is None or history.row(identity) is None:
                 continue
             history.forget(identity)
+            self.counts["remembered"] -= 1
             if key in self._resting:
                 self._resting[key].pop(identity, None)
             if not history:

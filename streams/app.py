@@ -8,7 +8,6 @@ from typing import Any, Final, cast
 
 import faust
 from faust.app import BootStrategy as FaustBootStrategy
-from faust.sensors.prometheus import setup_prometheus_sensors
 from mode import CrashingSupervisor
 
 from rules.rule import RuleSet
@@ -21,10 +20,11 @@ from streams.intake import Intake
 from streams.producer import Producer
 from streams.settings import Settings
 from streams.states import stages_of
+from streams.watch.pages import Pages
+from streams.watch.readings import Watched
 from streams.wire.pseudonyms import Pseudonyms
 
 _ANY_PORT: Final = 6066
-_LOOPBACK: Final = "127.0.0.1"
 _CONCURRENCY: Final = 8
 """Batches of different partitions at work in one agent; those of one partition never are."""
 
@@ -67,39 +67,40 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         broker=[f"kafka://{server}" for server in settings.kafka_bootstrap_servers],
         autodiscover=False,
         web_enabled=settings.web_port != 0,
-        web_host=_LOOPBACK,
-        web_bind=_LOOPBACK,
+        web_host=settings.web_host,
+        web_bind=settings.web_host,
         # Faust has no port 0; without a web server it makes no difference.
         web_port=settings.web_port or _ANY_PORT,
         web_tables_enabled=False,
         web_router_enabled=False,
     )
-    if settings.web_port:
-        setup_prometheus_sensors(app, pattern="/metrics")
-    producer = Producer(settings.kafka_bootstrap_servers)
-    bus = Bus(settings.kafka_bootstrap_servers, epoch.group)
+    producer = Producer(settings)
+    bus = Bus(settings, epoch.group)
     stages = stages_of(epoch, rule_set)
+    ingest = Ingest(
+        rule_set,
+        settings.timing,
+        _pseudonyms(settings),
+        validates_all=settings.validates == "all",
+    )
     taking_in = IngestStation(
         app.channel(),
         settings=settings,
         stages=stages,
-        ingest=Ingest(
-            rule_set,
-            settings.timing,
-            _pseudonyms(settings),
-            validates_all=settings.validates == "all",
-        ),
+        ingest=ingest,
         sender=producer,
         offsets=bus,
     )
     _add_agent(app, "ingest", taking_in)
     stations: dict[str, IngestStation | CorrelateStation] = dict.fromkeys(epoch.roster, taking_in)
+    correlating: list[CorrelateStation] = []
     for name, stage in zip(("correlate", "correlate_alerts"), stages, strict=False):
-        correlating = CorrelateStation(
+        station = CorrelateStation(
             app.channel(), settings=settings, stage=stage, sender=producer, facts_log=bus
         )
-        _add_agent(app, name, correlating)
-        stations[stage.log.name] = correlating
+        _add_agent(app, name, station)
+        stations[stage.log.name] = station
+        correlating.append(station)
     intake = Intake(
         settings,
         epoch,
@@ -107,6 +108,9 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         commits=bus,
         stations=stations,
     )
+    stalled_after_s = settings.stalled_after.total_seconds()
+    watched = Watched(epoch, rule_set, ingest, taking_in, correlating, intake, stalled_after_s)
+    app.web_server(Pages(app, settings, watched))
     app.feeding = (producer, bus, intake)
     return app
 

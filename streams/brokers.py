@@ -26,6 +26,7 @@ IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _HOST = "127.0.0.1"
 _POLL_S = 0.05
 _ANSWER_S = 2.0
+_LONGEST_ANSWER = 1_000_000
 _DOWNLOAD_S = 300.0
 
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -77,7 +78,7 @@ class OwnBroker(AbstractContextManager[str]):
     def __enter__(self) -> str:
         with ExitStack() as stack:
             folder = stack.enter_context(_folder())
-            port, other_port = _free_ports()
+            port, other_port = free_ports(2)
             address = f"{_HOST}:{port}"
             command = self.command(folder, port, other_port)
             kept = child(command, end_signal=self.end_signal, folder=folder)
@@ -130,26 +131,32 @@ class JavaBroker(OwnBroker):
     name = f"Apache Kafka {KAFKA_VERSION} on Java"
     patience_s = 90.0
 
+    def settings(self, folder: Path, port: int, other_port: int) -> dict[str, str]:
+        """Return the broker's settings; `other_port` is for its controller."""
+        return _SETTINGS | {
+            "listeners": f"PLAINTEXT://{_HOST}:{port},CONTROLLER://{_HOST}:{other_port}",
+            "advertised.listeners": f"PLAINTEXT://{_HOST}:{port}",
+            "controller.quorum.voters": f"1@{_HOST}:{other_port}",
+            "log.dirs": str(folder / "data"),
+        }
+
+    def cluster_id(self) -> str:
+        """Return the name that the data are formatted with."""
+        return str(uuid.uuid4())
+
+    def format_options(self) -> list[str]:
+        """Return what else the data are formatted with."""
+        return []
+
     def command(self, folder: Path, port: int, other_port: int) -> list[str]:
         """Return the command, after fetching the jars if need be and formatting the data."""
-        return self.node_command(folder, str(uuid.uuid4()), [(port, other_port)], 1)
-
-    def node_command(
-        self, folder: Path, cluster: str, ports: Sequence[tuple[int, int]], number: int
-    ) -> list[str]:
-        """Return the command of one of several brokers that are a cluster together.
-
-        Args:
-            folder: its own, in which its data is formatted.
-            cluster: the cluster's name, a UUID.
-            ports: of each of the brokers, that for clients and that of its controller.
-            number: which of them this is, from 1 on.
-        """
         java = _program("java", "it takes Java 17 or later")
         class_path = f"{kafka_jars()}/*"
         properties = folder / "server.properties"
-        properties.write_text(_properties(folder / "data", ports, number), encoding="utf-8")
-        storage = ["format", "--cluster-id", cluster, "--config", str(properties)]
+        lines = [f"{k}={v}\n" for k, v in self.settings(folder, port, other_port).items()]
+        properties.write_text("".join(lines), encoding="utf-8")
+        storage = ["format", "--cluster-id", self.cluster_id(), "--config", str(properties)]
+        storage += self.format_options()
         formatter = [java, "-cp", class_path, "kafka.tools.StorageTool", *storage]
         _run(formatter, f"{self.name} could not format its data", self.patience_s)
         options = ["-Xmx512m", "-XX:-UsePerfData", f"-Dkafka.logs.dir={folder}"]
@@ -218,10 +225,14 @@ def answers(address: str) -> bool:
     # ApiVersions (key 18) in version 0, which every broker answers whatever else it speaks.
     request = struct.pack(">hhih", 18, 0, 1, -1)
     try:
-        with socket.create_connection((host, int(port)), timeout=_ANSWER_S) as connection:
+        with socket.create_connection(
+            (host.strip("[]"), int(port)), timeout=_ANSWER_S
+        ) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
-            return len(connection.recv(4)) > 0
-    except (OSError, ValueError):
+            size: int = struct.unpack(">i", connection.recv(4))[0]
+            # What speaks TLS, or is of the web, answers too; read as a size, that is a vast one.
+            return 0 < size < _LONGEST_ANSWER
+    except (OSError, ValueError, struct.error):
         return False
 
 
@@ -259,22 +270,6 @@ def _fetch_jars(jars: Path) -> None:
         (folder / "jars").rename(jars)
 
 
-def _properties(data: Path, ports: Sequence[tuple[int, int]], number: int) -> str:
-    port, other_port = ports[number - 1]
-    voters = (f"{n}@{_HOST}:{other}" for n, (_, other) in enumerate(ports, 1))
-    settings = _SETTINGS | {
-        "node.id": str(number),
-        "listeners": f"PLAINTEXT://{_HOST}:{port},CONTROLLER://{_HOST}:{other_port}",
-        "advertised.listeners": f"PLAINTEXT://{_HOST}:{port}",
-        "controller.quorum.voters": ",".join(voters),
-        # Of Kafka's own topics; the others are given theirs as they are made.
-        "offsets.topic.replication.factor": str(len(ports)),
-        "min.insync.replicas": str(max(1, len(ports) - 1)),
-        "log.dirs": str(data),
-    }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
 def _program(name: str, need: str) -> str:
     path = shutil.which(name)
     if path is None:
@@ -309,9 +304,11 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _free_ports() -> tuple[int, int]:
-    # Both are held until both are known, or they might be the same.
-    with socket.socket() as first, socket.socket() as second:
-        first.bind((_HOST, 0))
-        second.bind((_HOST, 0))
-        return first.getsockname()[1], second.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on, each another."""
+    with ExitStack() as held:
+        # All are held until all are known, or two might be the same.
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((_HOST, 0))
+        return [each.getsockname()[1] for each in sockets]

@@ -11,8 +11,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from rules.watermark import Partition
+from streams.closing import close
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Row
+from streams.refusals import DENIED, why
+from streams.security import client_options
 from streams.settings import Settings
 
 _PATIENCE_S: Final = 30.0
@@ -28,8 +31,9 @@ def make_member(settings: Settings, group: str) -> AIOKafkaConsumer:
     """Return a member of the worker's group that does nothing by itself; it is not started."""
     session_ms = round(settings.session_timeout.total_seconds() * 1000)
     return AIOKafkaConsumer(
-        bootstrap_servers=list(settings.kafka_bootstrap_servers),
+        **client_options(settings),
         group_id=group,
+        group_instance_id=settings.group_instance_id,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
@@ -47,24 +51,24 @@ class Bus(faust.Service):
 
     def __init__(
         self,
-        bootstrap_servers: Sequence[str],
+        settings: Settings,
         group: str,
         **kwargs: Any,  # noqa: ANN401 - mode's own
     ) -> None:
         super().__init__(**kwargs)
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._settings = settings
         self._group = group
         self._admin: AIOKafkaAdminClient | None = None
 
     async def on_start(self) -> None:
         """Connect."""
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**client_options(self._settings))
         await self._admin.start()
 
     async def on_stop(self) -> None:
         """Disconnect."""
         if self._admin is not None:
-            await self._admin.close()
+            await close("admin", self._admin.close())
 
     async def committed(self, partition: Partition) -> Commit | None:
         """Return the group's commit of a partition, or None if it has made none.
@@ -82,6 +86,8 @@ class Bus(faust.Service):
                 )
                 offset, metadata = found[place]
                 return None if offset < 0 else Commit(offset, metadata)
+            except DENIED as error:
+                raise OutsideFailure(f"no commits: {why(error, self._group)}") from error
             # aiokafka 0.14 meets an AttributeError of its own where the broker sends an error.
             except (KafkaError, AttributeError, KeyError) as error:
                 if asyncio.get_running_loop().time() > give_up_at:
@@ -163,7 +169,7 @@ class Bus(faust.Service):
     @asynccontextmanager
     async def _reader(self, place: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_options(self._settings),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",

@@ -14,9 +14,10 @@ from aiokafka.errors import KafkaError
 
 from rules.language.mistakes import quoted, suggestion
 from rules.moment import format_moment, parse_moment
-from streams.clients import client_options
 from streams.failures import OutsideFailure, SettingsError, UsageFailure
 from streams.letters import Letter, Letters, as_refused, parse_place, read_letters, record_at
+from streams.refusals import why
+from streams.security import client_options
 from streams.settings import Settings
 from streams.topics import all_sizes
 from streams.windows import MILLISECOND_US, Bound, Reader, Stored, open_reader
@@ -205,7 +206,7 @@ async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         yield producer
     except KafkaError as error:
         # The error's own text stays out: it could hold what the record holds.
-        raise OutsideFailure(f"a record was not taken: {type(error).__name__}") from None
+        raise OutsideFailure(f"a record was not taken: {why(error)}") from None
     finally:
         await producer.stop()
 

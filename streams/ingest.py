@@ -1,10 +1,13 @@
 """From a record as it came to the facts that are worth keeping, the same for bus and replay."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from rules.authoring.blindness import Sightings
 from rules.authoring.people import People
 from rules.events import KEYS
 from rules.fact import Event, Fact, Identity, key_of, make_event
@@ -52,6 +55,8 @@ class Ingest:
     ) -> None:
         """Prepare for a rule set; with `validates_all` every record is checked whole."""
         self.people = People(partial(comparable, "person"))
+        self._sightings = Sightings(rule_set)
+        self._read = Counter[str]()
         self.first_look = FirstLook(rule_set, timing, self.people.sides, reads_all=validates_all)
         self._screen = Screen(rule_set)
         self._timing = timing
@@ -95,6 +100,10 @@ class Ingest:
         reach.catch_up()
         read = self.read(raw, record, now_us=now_us)
         taken = self.admit(read, reach.clock)
+        if isinstance(read, Record):
+            self._read[read.type] += 1
+            for fact in taken.facts[:1]:
+                self._sightings.note(read.type, fact.event.fields)
         if record is None or isinstance(read, Refusal) or read.type == "heartbeat":
             reach.rest()
         elif reach.has_room_for(record):
@@ -103,6 +112,10 @@ class Ingest:
             reach.follow(record.time, None, now_us)
         reach.look_ahead(END_US, self.first_look.settle)
         return taken
+
+    def blind_rules(self) -> AbstractSet[str]:
+        """Return the rules that could not have matched, going by what `take_all` was given."""
+        return self._sightings.blind_rules(self._read + Counter(self.first_look.dropped_by_type()))
 
     def read(
         self,

@@ -14,7 +14,9 @@ it (0.14) are why the code is as it is:
 """
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Protocol
 
 import faust
@@ -30,9 +32,12 @@ from aiokafka.errors import (
 
 from rules.watermark import Partition
 from streams.clock import now_us
+from streams.closing import LONGEST_END_S, close
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
 from streams.lanes import Commit, Lane, LaneStage, Row, Station
+from streams.metrics import COMMITS, REFUSED_COMMITS, Key
+from streams.refusals import why
 from streams.settings import Settings
 from streams.wire.commits import encode_watermark
 
@@ -44,6 +49,9 @@ _CHECK_EVERY_S: Final = 5.0
 _LONGEST_BATCH_S: Final = 300.0
 _MOST_HOLES: Final = 5
 _MILLISECOND_US: Final = 1_000
+_STORM: Final = 10
+_STORM_S: Final = 60.0
+"""Given partitions so often in so many seconds, a worker with a name is not the only one of it."""
 
 
 class Member(Protocol):
@@ -69,6 +77,9 @@ class Member(Protocol):
 
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Set from where to fetch."""
+
+    def assignment(self) -> AbstractSet[TopicPartition]:
+        """Return what the group has given."""
 
     async def position(self, place: TopicPartition) -> int:
         """Return the offset of the row to come next."""
@@ -125,10 +136,12 @@ class Intake(faust.Service):
         self._commits = commits
         self._stations = stations
         self._clock_us = clock_us
+        self.counts: Counter[Key] = Counter()
         self._lanes: dict[Partition, Lane[Any]] = {}
         self._running: dict[Partition, asyncio.Task[None]] = {}
         self._kept: dict[Partition, Any] = {}
         self._is_ready = False
+        self._given_at_s: deque[float] = deque(maxlen=_STORM)
         # Revoking and stopping both end all lanes, and must not do so at the same time.
         self._ending = asyncio.Lock()
         self._committing = asyncio.Lock()
@@ -139,6 +152,17 @@ class Intake(faust.Service):
         """The member of the group that this is."""
         assert self._member is not None, "nothing is read before this service has started"
         return self._member
+
+    @property
+    def lanes(self) -> Mapping[Partition, Lane[Any]]:
+        """The lane of each partition that is ours."""
+        return self._lanes
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the group has given what it gives, and every lane of it is open."""
+        stages = {lane.stage for lane in self._lanes.values()}
+        return self._is_ready and stages <= {LaneStage.OPEN}
 
     async def on_start(self) -> None:
         """Join the group."""
@@ -152,11 +176,10 @@ class Intake(faust.Service):
             try:
                 # After a crash nothing more is committed: what crashed may have been to be done.
                 await self._end_lanes(finish=not self.crashed)
-            except OutsideFailure as error:
+            except Exception as error:  # noqa: BLE001 - the worker ends with it
                 await self.crash(error)
-            finally:
-                if self._member is not None:
-                    await self._member.stop()
+            if self._member is not None:
+                await close("group", self._member.stop())
 
     # What the group does.
 
@@ -165,12 +188,14 @@ class Intake(faust.Service):
         if self.should_stop:
             return
         async with self._ending:
+            self._is_ready = False
             await self._end_lanes(finish=True)
 
     def on_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin a lane for each partition; nothing is awaited here, nothing read before."""
         if self.should_stop:
             return
+        self._check_name()
         for place in assigned:
             self.member.pause(place)
             # Any position will do: without one even a paused partition makes reading fail.
@@ -183,6 +208,21 @@ class Intake(faust.Service):
         for partition in partitions:
             self._begin(partition)
         self._tell_ready()
+
+    def _check_name(self) -> None:
+        """Make sure that no other worker has this one's name.
+
+        aiokafka 0.14 does not know the broker's error for it: each of the two joins again and
+        puts the other out, without end.
+        """
+        name = self._settings.group_instance_id
+        self._given_at_s.append(self._now_s())
+        often = len(self._given_at_s) == self._given_at_s.maxlen
+        if name and often and self._given_at_s[-1] - self._given_at_s[0] < _STORM_S:
+            raise OutsideFailure(
+                f'the group gives and takes without end: another worker is "{name}" too;'
+                " RINGFENCE_GROUP_INSTANCE_ID has to be another one for each"
+            )
 
     def _begin(self, partition: Partition) -> None:
         contiguous = self._stations[partition[0]].contiguous
@@ -265,7 +305,7 @@ class Intake(faust.Service):
             except OffsetOutOfRangeError as error:
                 raise OutsideFailure(_retained_away(error)) from error
             except KafkaError as error:
-                raise OutsideFailure(f"reading has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"reading has failed: {why(error)}") from error
             # Nothing is awaited from here on: a rebalance in between would make rows outlive
             # their lane.
             for place, rows in fetched.items():
@@ -283,6 +323,9 @@ class Intake(faust.Service):
             await self._follow_clock()
             for station in {id(s): s for s in self._stations.values()}.values():
                 await station.tick()
+            for lane in self._lanes.values():
+                opened_so_far = self._stations[lane.partition[0]].opened_so_far(lane.partition)
+                lane.look(self._now_s(), opened_so_far)
             self._check_for_stuck_batches()
 
     @faust.Service.task
@@ -312,9 +355,11 @@ class Intake(faust.Service):
             except (CommitFailedError, IllegalStateError) as error:
                 # The group has moved on; whoever has the partitions now repeats the work.
                 log.info("commit_refused", why=type(error).__name__)
+                self.counts[REFUSED_COMMITS.name,] += 1
                 return
             except KafkaError as error:
-                raise OutsideFailure(f"committing has failed: {type(error).__name__}") from error
+                raise OutsideFailure(f"committing has failed: {why(error)}") from error
+            self.counts[COMMITS.name,] += 1
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit
 
@@ -373,7 +418,8 @@ class Intake(faust.Service):
             lane.stop_taking()
         if finish:
             try:
-                async with asyncio.timeout(self._settings.session_timeout.total_seconds() / 2):
+                longest_s = self._settings.session_timeout.total_seconds() / 2
+                async with asyncio.timeout(min(longest_s, LONGEST_END_S)):
                     await self._until_nothing_is_out(lanes)
                     await self._commit()
             except TimeoutError:

@@ -3,16 +3,24 @@
 import logging
 import sys
 import traceback
-from typing import Final
+from typing import Final, Literal
 
 import structlog
+
+LogFormat = Literal["auto", "json", "text"]
 
 # `streams` is how mode names the services of ours; what they have to say goes to `ringfence`.
 _OTHERS: Final = ("aiokafka", "asyncio", "faust", "mode", "streams")
 
 
-def open_journal() -> None:
-    """Send the log of this process to stderr."""
+def open_journal(log_format: LogFormat = "auto", level: str = "info") -> None:
+    """Send the log of this process to stderr.
+
+    Args:
+        log_format: `json`, `text`, or `auto`: text where stderr is a terminal.
+        level: the least that is logged. What libraries have to say below a warning never is.
+    """
+    least: int = getattr(logging, level.upper())
     structlog.configure(
         processors=[*_FIRST, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -20,11 +28,13 @@ def open_journal() -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter())
+    handler.setFormatter(
+        _formatter(is_text=log_format == "text" or (log_format == "auto" and sys.stderr.isatty()))
+    )
     handler.addFilter(_says_nothing_of_errors)
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=least, force=True)
     for name in _OTHERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(max(least, logging.WARNING))
 
 
 _FIRST: Final[list[structlog.types.Processor]] = [
@@ -33,10 +43,10 @@ _FIRST: Final[list[structlog.types.Processor]] = [
 ]
 
 
-def _formatter() -> logging.Formatter:
+def _formatter(*, is_text: bool) -> logging.Formatter:
     renderer: structlog.types.Processor = structlog.processors.JSONRenderer()
-    if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+    if is_text:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_FIRST,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],

@@ -31,6 +31,10 @@ class Row(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """What stands beside it."""
 
+    @property
+    def timestamp(self) -> int:
+        """When it was appended or made, in milliseconds since the epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -78,6 +82,9 @@ class Station(Protocol[S]):
 
     def close(self, partition: Partition) -> None:
         """Take note that the partition has no lane any more."""
+
+    def opened_so_far(self, partition: Partition) -> int:
+        """Return a number that grows while a lane of the partition is on its way to open."""
 
     async def tick(self) -> None:
         """Do what is due; called a few times a second while the worker runs."""
@@ -136,11 +143,13 @@ class Lane(Generic[S]):
         self.committed: Commit | None = None
         self.out: RecordBatch[S] | None = None
         self.heard_us = 0
+        self.moved_at_s: float | None = None
         self.changed = asyncio.Event()
         self._contiguous = contiguous
         self._room = room
         self._held: deque[Row] = deque()
         self._rests = False
+        self._seen: tuple[object, ...] = ()
 
     def open(self, opening: Opening[S]) -> None:
         """Begin to take rows, from the opening's offset on."""
@@ -195,6 +204,19 @@ class Lane(Generic[S]):
         """Whether all that it has brought is done and committed."""
         nothing_here = self.out is None and not self._held
         return self.stage is LaneStage.OPEN and nothing_here and self.to_commit() is None
+
+    @property
+    def undone_from(self) -> int:
+        """The offset of the first row that is not done; of an open lane."""
+        rows = self._held if self.out is None else self.out.rows
+        return rows[0].offset if rows else self.expected
+
+    def look(self, now_s: float, opened_so_far: int) -> None:
+        """Note when it was last seen to have moved, or to have nothing to do."""
+        before = self._seen
+        self._seen = (self.stage, opened_so_far, self.done, self.committed, self.out)
+        if self.is_quiet or self.moved_at_s is None or self._seen != before:
+            self.moved_at_s = now_s
 
     def rest(self, commit: Commit) -> None:
         """Let nothing out until a commit is accepted that nothing it brought has caused."""

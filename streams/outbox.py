@@ -3,7 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+Headers = list[tuple[str, bytes]]
+
+_APPENDED: Final = "appended"
+_NONE: Final[Headers] = []
 
 
 class Message(NamedTuple):
@@ -13,6 +18,17 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes
     partition: int | None = None
+    headers: Headers = _NONE
+
+
+def appended_at(milliseconds: int) -> Headers:
+    """Return headers that tell when an outside record was appended, for what it causes."""
+    return [(_APPENDED, b"%d" % milliseconds)]
+
+
+def appended_ms(headers: Iterable[tuple[str, bytes]]) -> int | None:
+    """Return when the outside record was appended that has caused a row, if one has."""
+    return next((int(value) for name, value in headers if name == _APPENDED), None)
 
 
 class Outbox:
@@ -69,7 +85,8 @@ class Outbox:
         while self._waiting:
             message, end = self._waiting[0]
             # A batch takes its first record whatever the size; the broker may still refuse.
-            if batch.append(timestamp=None, key=message.key, value=message.value) is None:
+            _, key, value, _, headers = message
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 break
             self._waiting.popleft()
             if end is not None:

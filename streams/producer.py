@@ -12,8 +12,11 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from rules.watermark import Partition
+from streams.closing import close
 from streams.failures import OutsideFailure
 from streams.outbox import Message, Outbox
+from streams.refusals import why
+from streams.security import KafkaSettings, client_options
 
 _BATCH_BYTES: Final = 256 * 1024
 _spread: Final = DefaultPartitioner()
@@ -33,9 +36,9 @@ class Sender(Protocol):
 class Producer(faust.Service):
     """A `Sender` to a broker."""
 
-    def __init__(self, bootstrap_servers: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
+    def __init__(self, settings: KafkaSettings, **kwargs: Any) -> None:  # noqa: ANN401 - mode's own
         super().__init__(**kwargs)
-        self._bootstrap_servers = list(bootstrap_servers)
+        self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._outboxes: dict[Partition, Outbox] = {}
 
@@ -43,7 +46,7 @@ class Producer(faust.Service):
         """Connect."""
         # What leaves together is sent together anyway, so lingering would only add latency.
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_options(self._settings),
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -55,7 +58,7 @@ class Producer(faust.Service):
     async def on_stop(self) -> None:
         """Write what is under way, and disconnect."""
         if self._producer is not None:
-            await self._producer.stop()
+            await close("producer", self._producer.stop())
 
     async def send_all(self, messages: Sequence[Message]) -> None:
         """Write the records; see `Sender`."""
@@ -66,9 +69,7 @@ class Producer(faust.Service):
         except KafkaError as error:
             # The error's own text stays out: it could hold what the record holds.
             topics = ", ".join(sorted({m.topic for m in messages}))
-            raise OutsideFailure(
-                f"a record for {topics} was not taken: {type(error).__name__}"
-            ) from None
+            raise OutsideFailure(f"a record for {topics} was not taken: {why(error)}") from None
 
     def _outbox(self, place: Partition) -> Outbox:
         found = self._outboxes.get(place)

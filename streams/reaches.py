@@ -54,6 +54,11 @@ class Reach:
         self._due_us = NEVER_US
         self._settle = timedelta()
 
+    @property
+    def time_us(self) -> int:
+        """The greatest time so far in microseconds, as the watermark has it."""
+        return max(self.clock.watermark_us + self.clock.lateness_us, to_us(self.top))
+
     def catch_up(self) -> Mark | None:
         """Bring the clock up to `top`; return the mark of it if it has moved."""
         if self.top is self._noted:

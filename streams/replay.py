@@ -1,8 +1,9 @@
 """Recorded logs in, alerts out: the engine with no bus, in one process."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 from rules.alert import Alert
 from rules.authoring.blindness import Sightings
@@ -20,6 +21,8 @@ from streams.summary import Summary
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
 from streams.wire.first_look import to_moment
 from streams.wire.records import Record, Refusal
+
+MakeEngine = Callable[[Mapping[Partition, int]], Engine]
 
 
 class Replay:
@@ -40,6 +43,7 @@ class Replay:
         *,
         as_of_us: int,
         feeds: Sequence[Partition] = (),
+        make_engine: MakeEngine | None = None,
     ) -> None:
         """Prepare a replay.
 
@@ -49,13 +53,15 @@ class Replay:
             lateness_us: how far a feed's watermark stays behind, in microseconds, by name.
             as_of_us: the moment after which a record without `recordedtime` is of the future.
             feeds: partitions that are there from the beginning, besides those that logs declare.
+            make_engine: makes the engine, given the watermarks that it begins with; one that
+                simply runs these rules if None.
         """
         self.summary = Summary()
-        self._rule_set = rule_set
         self._ingest = ingest
         self._lateness_us = lateness_us
         self._as_of_us = as_of_us
         self._feeds = feeds
+        self._make_engine = make_engine or partial(Engine, rule_set)
         self._reaches: dict[Partition, Reach] = {}
         self._due_us = END_US
         self._sightings = Sightings(rule_set)
@@ -85,7 +91,7 @@ class Replay:
             Source(n, log, self._ingest, self._as_of_us, parts) for n, log in enumerate(logs)
         ]
         roster = self._roster(sources)
-        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
+        self._engine = self._make_engine(dict.fromkeys(roster, NEVER_US))
         for partition in roster:
             self._reaches[partition] = Reach(partition, self._new_clock(partition, NEVER_US))
         waiting = list(sources)
@@ -98,6 +104,11 @@ class Replay:
         ends = [Mark(*partition, END_US) for partition in self._reaches]
         self._emit(self._engine.observe(ends, self.summary.lines + 1))
         return self._closed(sources)
+
+    @property
+    def now_us(self) -> int:
+        """How far event time has come: the greatest time of any partition, in microseconds."""
+        return max((reach.time_us for reach in self._reaches.values()), default=NEVER_US)
 
     def _roster(self, sources: Sequence[Source]) -> list[Partition]:
         met = [source.partition_of(beat) for source in sources for beat in source.head()]

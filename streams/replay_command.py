@@ -81,7 +81,7 @@ def run_replay(request: ReplayRequest) -> int:
         letters = stack.enter_context(_letters(request.dead_letters))
         alerts = stack.enter_context(output(request.out))
         parts = stack.enter_context(_parts(request, settings, rule_set, as_of_us))
-        stack.enter_context(_progress(logs, replay.summary))
+        stack.enter_context(progress_of(logs, replay.summary))
         written = _Written(alerts, final_only=request.final_only, signals=request.signals)
         replay.run(logs, written.write, letters, parts)
         written.finish()
@@ -210,7 +210,8 @@ def _letters(path: Path | None) -> Iterator[Callable[[bytes], None]]:
 
 
 @contextmanager
-def _progress(logs: Sequence[Log], summary: Summary) -> Iterator[None]:
+def progress_of(logs: Sequence[Log], summary: Summary) -> Iterator[None]:
+    """Show on a terminal how far the logs have been read."""
     if not sys.stderr.isatty():
         yield
         return

@@ -65,7 +65,8 @@ def _read(path: Path) -> Mapping[str, str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        # Line ends as they are: whoever mends a file leaves them alone.
+        return file.read_bytes().decode("utf-8")
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise UsageFailure(f'rules "{file}" cannot be read: {reason}') from error

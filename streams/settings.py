@@ -5,15 +5,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -24,8 +23,8 @@ from rules.events import EVENTS
 from rules.moment import HOUR_US, MINUTE_US, parse_duration, parse_moment
 from rules.timing import Timing
 from streams.failures import SettingsError
+from streams.security import PREFIX, KafkaSettings, comma_separated
 
-PREFIX: Final = "RINGFENCE_"
 _FILE: Final = "_FILE"
 SECRET_LENGTH: Final = 16
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -46,12 +45,6 @@ class Durations:
     def of(self, name: str) -> int:
         """Return the duration of one name, in microseconds."""
         return self.by_name_us.get(name, self.default_us)
-
-
-def _texts(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 def _duration(value: object) -> object:
@@ -106,6 +99,13 @@ def _name(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise ValueError(f'"{value}" is no address like 127.0.0.1, 0.0.0.0 or ::1') from error
+
+
 def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -127,7 +127,7 @@ def _secret(value: SecretStr) -> SecretStr:
 
 Place = tuple[str, int, int]
 Name = Annotated[str, AfterValidator(_name)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_texts), Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(comma_separated), Field(min_length=1)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -135,16 +135,9 @@ LATENESS: Final = Durations(15 * MINUTE_US)
 SETTLE: Final = Durations(6 * HOUR_US)
 
 
-class Settings(BaseModel):
+class Settings(KafkaSettings):
     """The effective settings of one process; a variable's name is `RINGFENCE_` and the field's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    kafka_bootstrap_servers: Annotated[
-        tuple[str, ...], BeforeValidator(_texts), Field(min_length=1)
-    ] = Field(
-        ("localhost:9092",), description="brokers to ask first, `host:port`, comma-separated"
-    )
     calls_topics: Names = Field(("calls",), description="topics with the records of the call side")
     transactions_topics: Names = Field(
         ("transactions",), description="topics with the records of the bank side"
@@ -208,13 +201,37 @@ class Settings(BaseModel):
         "UTC", description="in which conditions read hours and weekdays"
     )
     withheld_values: Annotated[
-        tuple[str, ...], BeforeValidator(_texts), AfterValidator(_lower)
+        tuple[str, ...], BeforeValidator(comma_separated), AfterValidator(_lower)
     ] = Field(
         ("anonymous", "private", "restricted", "unavailable", "unknown", "withheld"),
         description="texts, in any case, that say a caller hides their number",
     )
     web_port: int = Field(
-        0, ge=0, le=65_535, description="port of metrics on the loopback interface; 0 for none"
+        0,
+        ge=0,
+        le=65_535,
+        description="port of `/healthz`, `/readyz` and `/metrics`; 0 for none",
+    )
+    web_host: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1",
+        description="address that the port is opened on; in a container `0.0.0.0`",
+    )
+    stalled_after: Duration = Field(
+        timedelta(minutes=1),
+        description="how long a partition with work in hand may stand still before `/healthz`"
+        " says so",
+        ge=timedelta(seconds=1),
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="`json`, `text`, or `auto`: text where stderr is a terminal"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is logged"
+    )
+    group_instance_id: Name | None = Field(
+        None,
+        description="a name that is this worker's alone and stays: a restart within the session"
+        " keeps its partitions",
     )
     session_timeout: Duration = Field(
         timedelta(seconds=15),
@@ -286,7 +303,7 @@ class Settings(BaseModel):
         return self.pseudonym_key.get_secret_value().encode()
 
 
-_SECRETS: Final = frozenset({"pseudonym_key"})
+SECRETS: Final = frozenset({"kafka_sasl_password", "kafka_ssl_key_password", "pseudonym_key"})
 
 
 def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
@@ -304,14 +321,14 @@ def load_settings(environ: Mapping[str, str], **flags: object) -> Settings:
 
 
 def _texts_of(environ: Mapping[str, str]) -> dict[str, str]:
-    names = _names()
-    return {name: environ[_variable(name)] for name in names if _variable(name) in environ}
+    names = setting_names().values()
+    return {name: environ[variable_of(name)] for name in names if variable_of(name) in environ}
 
 
 def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
     secrets = {}
-    for name in _SECRETS:
-        variable = _variable(name)
+    for name in SECRETS:
+        variable = variable_of(name)
         path = environ.get(variable + _FILE)
         if path is None:
             continue
@@ -321,11 +338,13 @@ def _secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
     return secrets
 
 
-def _names() -> list[str]:
-    return [field.alias or name for name, field in Settings.model_fields.items()]
+def setting_names() -> dict[str, str]:
+    """Return the name of each setting by its field's."""
+    return {name: field.alias or name for name, field in Settings.model_fields.items()}
 
 
-def _variable(name: str) -> str:
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting."""
     return PREFIX + name.upper()
 
 
@@ -348,15 +367,15 @@ def _sentence(
     flag = "--" + name.removeprefix("kafka_").replace("_", "-")
     if first["type"] == "too_short":
         what = "it names none, wanted one or more"
-    elif name not in _SECRETS:
+    elif name not in SECRETS:
         what = what.replace("Input should", f'"{texts.get(name)}" should')
-    return f"{flag if name in flags else _variable(name)}: {what}"
+    return f"{flag if name in flags else variable_of(name)}: {what}"
 
 
 def unknown_settings(environ: Mapping[str, str]) -> list[str]:
     """Return one sentence for each variable that looks like a setting and is none."""
-    known = {name.upper() for name in _names()}
-    known |= {name.upper() + _FILE for name in _SECRETS}
+    known = {name.upper() for name in setting_names().values()}
+    known |= {name.upper() + _FILE for name in SECRETS}
     strangers = sorted(
         name.removeprefix(PREFIX)
         for name in environ

@@ -1,6 +1,6 @@
 """What a lane knows between two batches: of an outside partition, and of a facts partition."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,10 +15,16 @@ from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.epoch import Epoch, FactsTopic, offset_of, revision_at
 from streams.failures import OutsideFailure
 from streams.lanes import Row
+from streams.metrics import BELOW_HORIZON, CUT_SHORT, DROPPED, UNKNOWN, Key
 from streams.reaches import Reach
 from streams.wire.commits import MOST_SKIPPED, Point
 from streams.wire.facts import decode_row
 
+_OF_ENGINE = {
+    "dropped_by_cap": DROPPED.name,
+    "cut_short": CUT_SHORT.name,
+    "below_horizon": BELOW_HORIZON.name,
+}
 NOTE_EVERY = 1_000
 MARK_EVERY_S = 1.0
 
@@ -148,6 +154,24 @@ class FactsState:
     def watermarks(self) -> Mapping[Partition, int]:
         """The watermark of each partition of the roster as it stands."""
         return self._correlator.watermarks.as_mapping()
+
+    @property
+    def remembered(self) -> tuple[int, int]:
+        """How many keys have a history, and how many events those hold together."""
+        return self._correlator.remembered()
+
+    def counts(self) -> Counter[Key]:
+        """Return what has been counted over all rows so far, those of a rebuild included."""
+        topic, counts = self._stage.log.name, self._correlator.counts
+        found = Counter[Key]({(name, topic): counts[key] for key, name in _OF_ENGINE.items()})
+        lost = self._correlator.lost()
+        for rule in self._stage.rules.rules:
+            for part, by_event in zip(rule.parts, lost[rule.id], strict=True):
+                for event, by_fields in by_event.items():
+                    for fields, count in by_fields.items():
+                        label = (rule.id, part.name, event, ",".join(fields))
+                        found[UNKNOWN.name, *label] += count
+        return found
 
     def acknowledge(self) -> None:
         """Note that all that the rows so far imply is acknowledged."""

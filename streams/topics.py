@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,9 +12,10 @@ from aiokafka.errors import KafkaError, for_code
 
 from rules.moment import DAY_US
 from rules.rule import RuleSet
-from streams.clients import client_options
 from streams.epoch import Epoch, digest8, partitions_of
 from streams.failures import OutsideFailure
+from streams.refusals import DENIED, Refusal, find_refusal, why
+from streams.security import client_options
 from streams.settings import Settings
 from streams.wire.commits import LIMIT, decode_point, longest_point
 
@@ -198,38 +199,48 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     Raises:
         OutsideFailure: No broker answers within `broker_wait`.
     """
-    servers = settings.kafka_bootstrap_servers
-    wait_s = settings.broker_wait.total_seconds()
     admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=10_000)
     try:
-        async with asyncio.timeout(wait_s):
-            await _start(admin)
-    except TimeoutError:
-        await admin.close()
-        raise OutsideFailure(
-            f"no Kafka broker answers at {', '.join(servers)} within {wait_s:g} s"
-        ) from None
-    try:
+        with _without_noise():
+            await _start(admin, settings)
         yield admin
     except KafkaError as error:
-        raise OutsideFailure(f"the broker does not answer: {type(error).__name__}") from error
+        raise OutsideFailure(f"the broker does not do what was asked: {why(error)}") from error
     finally:
         await admin.close()
 
 
-async def _start(admin: AIOKafkaAdminClient) -> None:
+async def _start(admin: AIOKafkaAdminClient, settings: Settings) -> None:
+    wait_s = settings.broker_wait.total_seconds()
+    refusal: Refusal | None = None
+    try:
+        async with asyncio.timeout(wait_s):
+            while True:
+                try:
+                    await admin.start()
+                except KafkaError:
+                    refusal = await find_refusal(settings) or refusal
+                else:
+                    return
+                if refusal is not None and refusal.is_final:
+                    raise OutsideFailure(refusal.sentence)
+                await asyncio.sleep(_RETRY_S)
+    except TimeoutError:
+        servers = ", ".join(settings.kafka_bootstrap_servers)
+        because = "" if refusal is None else f": {refusal.sentence}"
+        raise OutsideFailure(
+            f"no Kafka broker answers at {servers} within {wait_s:g} s{because}"
+        ) from None
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Keep aiokafka silent: it reports every attempt, and what counts is whether one succeeds."""
     noise = logging.getLogger("aiokafka")
     level = noise.level
-    # It reports every attempt as an error; what counts is whether one succeeds in time.
     noise.setLevel(logging.CRITICAL)
     try:
-        while True:
-            try:
-                await admin.start()
-            except KafkaError:
-                await asyncio.sleep(_RETRY_S)
-            else:
-                return
+        yield
     finally:
         noise.setLevel(level)
 
@@ -269,13 +280,18 @@ def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         noun = "topic" if len(missing) == 1 else "topics"
-        raise OutsideFailure(f"{noun} {', '.join(missing)} {verb} not there; {remedy}")
+        # To whoever may not see a topic, a broker says that there is none.
+        raise OutsideFailure(
+            f"{noun} {', '.join(missing)} {verb} not there, or not for us to see; {remedy}"
+        )
 
 
 async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
     """Make sure that what the group has committed was made with as many facts partitions."""
     try:
         commits = await admin.list_consumer_group_offsets(epoch.group)
+    except DENIED as error:
+        raise OutsideFailure(f"no commits: {why(error, epoch.group)}") from error
     except (KafkaError, AttributeError):
         # The group may be new; each lane asks again, and stops the worker if it gets no answer.
         return
@@ -302,10 +318,9 @@ async def _make(
     response = await admin.create_topics(missing)
     for name, code, *rest in response.topic_errors:
         if code != 0:
-            why = f": {rest[0]}" if rest and rest[0] else ""
-            raise OutsideFailure(
-                f'topic "{name}" could not be made, {for_code(code).__name__}{why}'
-            )
+            error_name = for_code(code).__name__
+            text = f": {rest[0]}" if rest and rest[0] else ""
+            raise OutsideFailure(f'topic "{name}" could not be made, {error_name}{text}')
         result.made[name] = partitions[name]
 
 

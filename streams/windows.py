@@ -12,10 +12,11 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from rules.moment import parse_moment
 from rules.watermark import Partition
-from streams.clients import client_options
 from streams.counting import show_count
 from streams.failures import OutsideFailure, SettingsError
 from streams.lanes import Row
+from streams.refusals import why
+from streams.security import client_options
 from streams.settings import PLACE, Settings
 
 MILLISECOND_US: Final = 1_000
@@ -261,6 +262,6 @@ async def open_reader(settings: Settings) -> AsyncIterator[Reader]:
         await consumer.start()
         yield Reader(consumer)
     except KafkaError as error:
-        raise OutsideFailure(f"the broker does not answer: {type(error).__name__}") from error
+        raise OutsideFailure(f"the broker does not do what was asked: {why(error)}") from error
     finally:
         await consumer.stop()

@@ -24,7 +24,7 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
         Failure: The settings are wrong, or something outside is not as it has to be.
         Exception: A bug; nothing has been committed since.
     """
-    open_journal()
+    open_journal(settings.log_format, settings.log_level)
     epoch = asyncio.run(find_epoch(settings, rule_set))
     log.info(
         "worker_starting",

@@ -168,6 +168,19 @@ class Sightings:
         counts = _Counts(self._kept if seen is None else seen, self._kept)
         return [*self._never(counts), *self._now_and_then(counts, lost)]
 
+    def blind_rules(self, seen: Mapping[str, int]) -> frozenset[str]:
+        """Return the ids of the rules that could not have matched.
+
+        Args:
+            seen: how many records of each type there were, dropped ones included.
+        """
+        counts = _Counts(seen, self._kept)
+        return frozenset(
+            rule.id
+            for rule in self._rules
+            if any(self._blind(rule, step, counts) for step in rule.steps)
+        )
+
     def _never(self, counts: _Counts) -> Iterator[str]:
         rules: dict[tuple[_Cause, ...], list[str]] = {}
         parts: dict[tuple[tuple[_Cause, ...], str], list[str]] = {}

@@ -10,7 +10,7 @@ from rules.authoring.tags import OWN, TAGS
 from rules.condition import Parameter, walk
 from rules.language import RuleFileError, check_files, read_overrides
 from rules.language.check import CheckedRule
-from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.language.mistakes import Mistakes, Place, Suggestion, quoted, sole, suggestion
 from rules.language.read import Items, Leaf, Node, Table, read
 from rules.timing import Timing
 
@@ -113,9 +113,17 @@ def _bounds(node: Node) -> Iterator[str]:
 
 def _unknown_tags(rule: CheckedRule, tree: Table) -> Iterator[RuleFileError]:
     node = tree.entries["tags"][1] if "tags" in tree.entries else None
-    for leaf in node.items if isinstance(node, Items) else ():
-        if isinstance(leaf, Leaf) and leaf.text not in TAGS and not leaf.text.startswith(OWN):
-            hint = f"{suggestion(leaf.text, TAGS, 'tags')}; your own begin with '{OWN}'"
+    items = node.items if isinstance(node, Items) else ()
+    tags = [item for item in items if isinstance(item, Leaf)]
+    for leaf in tags:
+        if leaf.text not in TAGS and not leaf.text.startswith(OWN):
+            near = suggestion(leaf.text, TAGS, "tags")
+            others = {*tags} - {leaf}
+            sure = sole(leaf.text, TAGS)
+            # A tag that is there already, or that two are meant for, is not sure.
+            taken = any(sure in (other.text, sole(other.text, TAGS)) for other in others)
+            told = f"{near}; your own begin with '{OWN}'"
+            hint = Suggestion(told, leaf.text, "" if taken else sure)
             yield _error(rule, leaf.at, f"{quoted(leaf.text)} is none of the tags", hint)
 
 

@@ -70,6 +70,7 @@ class People:
 
     def __init__(self, comparable: Callable[[str], str], most: int = 8_192) -> None:
         self._comparable = comparable
+        self._most = most
         self.sides = {"calls": Side(most), "bank": Side(most)}
 
     def thin(self) -> None:
@@ -90,6 +91,12 @@ class People:
         """Take over what others have met."""
         for name, sample in samples.items():
             self.sides[name].take(sample)
+
+    def copy(self) -> "People":
+        """Return the same people, for whoever counts them while more come."""
+        copied = People(self._comparable, self._most)
+        copied.take(self.samples())
+        return copied
 
     def note(self, side: str, person: str) -> None:
         """Take note of one record's person."""

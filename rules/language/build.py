@@ -15,12 +15,17 @@ from rules.timing import Timing
 
 
 def build_all(checked: Sequence[CheckedRule], timing: Timing) -> RuleSet:
-    """Return the rules, by id in ascending order.
+    """Return the rules, by id in ascending order."""
+    return together([build(rule, timing) for rule in checked])
+
+
+def together(rules: Sequence[Rule]) -> RuleSet:
+    """Return rules as one set, by id in ascending order.
 
     A rule that reads alerts waits for those of the first stage, which can change until they are
     final: for as long as any rule there can take.
     """
-    built = sorted((build(rule, timing) for rule in checked), key=lambda rule: rule.id)
+    built = sorted(rules, key=lambda rule: rule.id)
     waits_us = [
         r.span.forward_us + r.span.settle_us for r in RuleSet(tuple(built)).first_stage.rules
     ]

@@ -1,5 +1,6 @@
 """A rule file's tree, checked key by key: everything a rule says, each part typed."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast, get_args
@@ -8,7 +9,7 @@ from rules.events import KEYS, Stage
 from rules.language.conditions import read_message
 from rules.language.keys import PROVENANCE, RULE, required
 from rules.language.literals import Param
-from rules.language.mistakes import Mistakes, Place, quoted
+from rules.language.mistakes import Mistakes, Place, Suggestion, quoted
 from rules.language.names import Scope
 from rules.language.parameters import Given, read_parameters
 from rules.language.read import Leaf, Table
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 STATUSES = ("experimental", "test", "stable", "deprecated")
 WORD = r"[a-z][a-z0-9_]{2,63}"
+TWICE_HINT = "take one of them away"
+_VERSION = r"\d+\.\d+\.\d+"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def check(table: Table, timezone: str, given: Given, mistakes: Mistakes) -> Chec
     base, bands = read_outcome(section, weights, mistakes)
     message = _message(section, parts, around)
     texts = {
-        "version": section.matching("version", r"\d+\.\d+\.\d+", "a form like 1.0.0"),
+        "version": _version(section),
         "title": section.text("title"),
         "status": section.one_of("status", STATUSES),
         "typology": section.matching("typology", WORD, "small letters, digits and _"),
@@ -127,6 +130,18 @@ def _id(section: Section, mistakes: Mistakes) -> str | None:
     return rule_id
 
 
+def _version(section: Section) -> str | None:
+    text = section.word("version")
+    if text is None or re.fullmatch(_VERSION, text, re.ASCII):
+        return text
+    wanted = "wanted a form like 1.0.0"
+    short = re.fullmatch(r"v?(\d+(?:\.\d+){0,2})", text, re.ASCII)
+    whole = ".".join([*short[1].split("."), "0", "0"][:3]) if short else ""
+    hint = Suggestion(f"did you mean '{whole}'?", text, whole) if short else None
+    section.wrong("version", f"version is {quoted(text)}, {wanted}", hint)
+    return None
+
+
 def _check_reading(section: Section, mistakes: Mistakes) -> None:
     """Check what is there for people only."""
     section.text("about")
@@ -164,7 +179,7 @@ def _tags(section: Section, mistakes: Mistakes) -> tuple[str, ...]:
             wanted = "small letters, digits, _ and points"
             mistakes.add(leaf.at, f"{quoted(leaf.text)} is no tag, wanted {wanted}")
         elif leaf.text in tags:
-            mistakes.add(leaf.at, f"tag '{leaf.text}' stands here twice")
+            mistakes.add(leaf.at, f"tag '{leaf.text}' stands here twice", TWICE_HINT)
         tags.append(leaf.text)
     return tuple(tags)
 

@@ -23,7 +23,7 @@ from rules.condition import (
 )
 from rules.events import Kind
 from rules.language.literals import KIND_NAMES
-from rules.language.mistakes import suggestion
+from rules.language.mistakes import sole, suggestion
 from rules.language.names import Loose, Names, Operand
 from rules.language.tokens import ConditionError
 
@@ -233,7 +233,7 @@ class Typist(Names):
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         function = _FUNCTIONS.get(name)
         if function is None:
-            hint = suggestion(name, _FUNCTIONS, "functions")
+            hint = suggestion(name, _FUNCTIONS, "functions", sure=sole(name, _FUNCTIONS))
             raise self._wrong(node, f"unknown function {self._quote(node.func)}", hint)
         count, build = function
         if len(node.args) != count:

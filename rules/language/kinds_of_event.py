@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rules.events import EVENTS, KEYS, EventSpec, FieldSpec
-from rules.language.mistakes import quoted, suggestion
+from rules.language.mistakes import quoted, sole, suggestion
 from rules.language.section import Section
 from rules.rule import By
 
@@ -29,7 +29,8 @@ def read_event(section: Section, key: str, by: By) -> EventSpec | None:
     event = EVENT_TYPES.get(name)
     if event is None:
         what = f"{quoted(name)} is no event of a pattern"
-        section.wrong(key, what, suggestion(name, EVENT_TYPES, "events"))
+        hint = suggestion(name, EVENT_TYPES, "events", sure=sole(name, EVENT_TYPES))
+        section.wrong(key, what, hint)
     elif KEYS[by] not in event.fields:
         what = f"{name} has no {KEYS[by]}, so it is found under no {by}"
         names = sorted(n for n, e in EVENT_TYPES.items() if KEYS[by] in e.fields)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rules.events import FieldSpec, Kind, Value
-from rules.language.mistakes import quoted, suggestion
+from rules.language.mistakes import quoted, sole, suggestion
 from rules.moment import parse_duration, parse_moment
 from rules.money import parse_money
 from rules.operators import Thresholds
@@ -67,7 +67,7 @@ def read_literal(text: str, kind: Kind, spec: FieldSpec | None) -> Value:
     if kind is Kind.CLASS and spec is not None:
         if text in spec.classes:
             return text
-        hint = suggestion(text, spec.classes, "values")
+        hint = suggestion(text, spec.classes, "values", sure=sole(text, spec.classes))
         raise LiteralError(f"{quoted(text)} is never a value of {spec.name}", hint)
     reader = _READERS.get(kind)
     if reader is None:

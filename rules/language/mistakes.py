@@ -3,9 +3,11 @@
 import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 _SHOWN = 6
 _LONGEST_QUOTE = 60
+_SHORTEST_SURE = 4
 
 
 class RuleFileError(ValueError):
@@ -81,7 +83,32 @@ def listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
-def suggestion(wrong: str, right: Collection[str], label: str, also: Collection[str] = ()) -> str:
+class Suggestion(str):  # noqa: SLOT000 - what it adds is there for few of them
+    """A hint that may name the one right word for a wrong one, or "" where a person must choose.
+
+    Attributes:
+        wrong: What stands in the file.
+        sure: What is to stand there instead.
+    """
+
+    wrong: str
+    sure: str
+
+    def __new__(cls, hint: str, wrong: str = "", sure: str = "") -> Self:
+        """Return a hint; it reads like any other."""
+        told = super().__new__(cls, hint)
+        told.wrong, told.sure = wrong, sure
+        return told
+
+
+def suggestion(
+    wrong: str,
+    right: Collection[str],
+    label: str,
+    also: Collection[str] = (),
+    *,
+    sure: str = "",
+) -> Suggestion:
     """Return the hint for a word that is none of a list: the nearest one, and the list.
 
     Args:
@@ -89,8 +116,36 @@ def suggestion(wrong: str, right: Collection[str], label: str, also: Collection[
         right: the words that could stand there.
         label: what these words are, in the plural.
         also: words that could stand there too, but are not listed.
+        sure: the one right word, as `sole` finds it, where the list is not the author's own.
     """
     names = f"{label}: {listed(right)}" if right else f"there are no {label}"
     # Comparing letter by letter costs the square of the length.
     near = difflib.get_close_matches(wrong[:_LONGEST_QUOTE], sorted({*right, *also}), n=1)
-    return f"did you mean {quoted(near[0])}? {names}" if near else names
+    text = f"did you mean {quoted(near[0])}? {names}" if near else names
+    return Suggestion(text, wrong, sure)
+
+
+def sole(wrong: str, right: Collection[str], also: Collection[str] = ()) -> str:
+    """Return the word of a list that differs from a wrong one by a slip, if just one does.
+
+    A slip is one letter too many, too few or another one, two that changed places, or capitals
+    and hyphens. Digits are no slips, and short words are never sure: too many lie near them.
+    If the only one is among `also`, which the author named, there is none either.
+    """
+    near = [word for word in {*right, *also} if _is_slip(wrong, word)]
+    return near[0] if len(near) == 1 and near[0] in right else ""
+
+
+def _is_slip(wrong: str, word: str) -> bool:
+    wrong = wrong.lower().replace("-", "_")
+    if wrong == word:
+        return True
+    if min(len(wrong), len(word)) < _SHORTEST_SURE or abs(len(wrong) - len(word)) > 1:
+        return False
+    start = next((n for n, (a, b) in enumerate(zip(wrong, word, strict=False)) if a != b), None)
+    at = min(len(wrong), len(word)) if start is None else start
+    rest, wanted = wrong[at:], word[at:]
+    if any(letter.isdigit() for letter in rest[:1] + wanted[:1]):
+        return False
+    swapped = rest[1:2] + rest[:1] + rest[2:]
+    return wanted in (rest[1:], swapped) or rest[1:] == wanted[1:] or rest == wanted[1:]

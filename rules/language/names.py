@@ -11,7 +11,7 @@ from decimal import Decimal
 from rules.condition import Constant, Expression, Field, Parameter
 from rules.events import EventSpec, FieldSpec, Kind
 from rules.language.literals import LiteralError, Param, read_literal
-from rules.language.mistakes import quoted, suggestion, with_article
+from rules.language.mistakes import quoted, sole, suggestion, with_article
 from rules.language.tokens import ConditionError
 
 
@@ -118,7 +118,9 @@ class Names:
         if scope.own is None:
             names = {*scope.parameters, *scope.steps, *scope.sets}
             return self._wrong(node, what, suggestion(node.id, names, "steps and parameters"))
-        hint = suggestion(node.id, scope.own.fields, "fields", scope.parameters)
+        fields, own = scope.own.fields, {*scope.parameters, *scope.steps, *scope.sets}
+        sure = sole(node.id, fields, own)
+        hint = suggestion(node.id, fields, "fields", scope.parameters, sure=sure)
         return self._wrong(node, what, hint)
 
     def _attribute(self, node: ast.Attribute) -> Operand:
@@ -136,7 +138,8 @@ class Names:
             raise UnjudgedError(node.col_offset, "")
         spec = event.fields.get(node.attr)
         if spec is None:
-            hint = suggestion(node.attr, event.fields, "fields")
+            sure = sole(node.attr, event.fields)
+            hint = suggestion(node.attr, event.fields, "fields", sure=sure)
             what = f"unknown name {quoted(node.attr)} of step '{step}', {with_article(event.name)}"
             raise ConditionError(self._end(node) - len(node.attr), what, hint)
         return spec

@@ -13,8 +13,7 @@ from rules.money import Money, format_amount, parse_money
 
 _SOURCES = {"calls": "telecom", "bank": "bank", "everyone": "ringfence"}
 _DIRECTIONS = {"call_invitation": "incoming", "transfer": "out"}
-# What the contract requires and a story leaves out.
-_DEFAULTS: Mapping[str, Value] = {
+DEFAULTS: Mapping[str, Value] = {
     "amount": parse_money("10000 CNY"),
     "caller": "caller-1",
     "institution": "bank",
@@ -24,6 +23,8 @@ _DEFAULTS: Mapping[str, Value] = {
     "person": "person-1",
     "service": "facetime",
 }
+"""What the contract requires and a story leaves out."""
+
 # Of an alert that stands for another rule's, nothing is required of its author.
 _ALERT: Mapping[str, Value] = {
     "rule": "another_rule",
@@ -131,9 +132,7 @@ def _first_breach(snapshot: _Snapshot) -> tuple[str, str] | None:
 def _first_fields(told: StoryRecord, spec: EventSpec) -> dict[str, Value]:
     """Return what stands in an event's first record before its author has said anything."""
     fields = {
-        name: _DEFAULTS[name]
-        for name, f in spec.fields.items()
-        if f.required and name in _DEFAULTS
+        name: DEFAULTS[name] for name, f in spec.fields.items() if f.required and name in DEFAULTS
     }
     if told.event == "alert":
         fields = dict(_ALERT)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeVar
 
-from rules.language.mistakes import Mistakes, Place, quoted, suggestion
+from rules.language.mistakes import Mistakes, Place, quoted, sole, suggestion
 from rules.language.read import Items, Leaf, Node, Table, describe
 
 T = TypeVar("T")
@@ -32,10 +32,13 @@ class Section:
         self._entries = table.entries
         self._what = what
         self._mistakes = mistakes
-        for name, (key, _) in table.entries.items():
-            if name not in known:
-                hint = suggestion(name, known, "keys")
-                mistakes.add(key.at, f"unknown key {quoted(name)} in {what}", hint)
+        unknown = {name: sole(name, known) for name in table.entries if name not in known}
+        meant = [*unknown.values()]
+        for name, sure in unknown.items():
+            # Of two keys that may be meant for one, or one that is there, none is sure.
+            taken = sure in table.entries or meant.count(sure) > 1
+            hint = suggestion(name, known, "keys", sure="" if taken else sure)
+            mistakes.add(table.entries[name][0].at, f"unknown key {quoted(name)} in {what}", hint)
         for name in required:
             if name not in table.entries:
                 mistakes.add(table.at, f"key '{name}' is missing in {what}")
@@ -85,12 +88,12 @@ class Section:
         self.wrong(key, f"{key} is {quoted(text)}, wanted {wanted}")
         return None
 
-    def one_of(self, key: str, choices: Collection[str]) -> str | None:
-        """Return the text under a key if it is one of a list."""
+    def one_of(self, key: str, choices: Collection[str], *, own: bool = False) -> str | None:
+        """Return the text under a key if it is one of a list, of the author's `own` or of ours."""
         text = self.word(key)
         if text is None or text in choices:
             return text
-        hint = suggestion(text, choices, "values")
+        hint = suggestion(text, choices, "values", sure="" if own else sole(text, choices))
         self.wrong(key, f"{quoted(text)} is never a value of {key}", hint)
         return None
 

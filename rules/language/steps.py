@@ -186,7 +186,7 @@ def _unused(word: str, taken: set[str]) -> str:
 
 def _anchor(rule: Section, steps: Sequence[_Entry]) -> str | None:
     if "anchor" in rule:
-        return rule.one_of("anchor", [entry.name for entry in steps])
+        return rule.one_of("anchor", [entry.name for entry in steps], own=True)
     single = [entry.name for entry in steps if not entry.each]
     if steps and not single:
         what = "key 'anchor' is missing in a rule, and no step binds one event"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from rules.events import EVENTS, Action, EventSpec, FieldSpec, Severity, Value
+from rules.events import EVENTS, Action, EventSpec, FieldSpec, Kind, Severity, Value
 from rules.language.keys import CLAIM, MISS, RECORD, STORY, required
 from rules.language.kinds_of_event import EVENT_TYPES
 from rules.language.literals import LiteralError
@@ -21,7 +21,7 @@ from rules.language.told import (
     StoryRecord,
     parse_time,
 )
-from rules.language.values import VALUES, WANTED
+from rules.language.values import VALUES, WANTED, truth_hint
 from rules.moment import parse_duration
 from rules.money import Money
 
@@ -216,7 +216,8 @@ class _Reader:
             section.wrong(field.name, error.message, error.hint)
         except ValueError:
             wanted = WANTED[field.kind]
-            section.wrong(field.name, f"found {quoted(leaf.text)}, wanted {wanted}")
+            what = f"found {quoted(leaf.text)}, wanted {wanted}"
+            section.wrong(field.name, what, truth_hint(leaf) if field.kind is Kind.BOOL else None)
         return None
 
     def _check_currency(self, values: Mapping[str, Value | None], section: Section) -> None:
@@ -236,7 +237,7 @@ class _Reader:
             entry = Section(
                 table, "an alert", self._mistakes, known=CLAIM, required=required(CLAIM)
             )
-            anchor = entry.one_of("anchor", names)
+            anchor = entry.one_of("anchor", names, own=True)
             others = tuple(leaf.text for leaf in entry.texts("with"))
             for leaf in entry.texts("with"):
                 if leaf.text not in names:
@@ -254,7 +255,7 @@ class _Reader:
         if table is None:
             return None
         entry = Section(table, "misses", self._mistakes, known=MISS, required=required(MISS))
-        step = entry.one_of("step", self._steps)
+        step = entry.one_of("step", self._steps, own=True)
         if step is None or None in self._steps[step]:
             return None
         events = self._steps[step]

@@ -8,7 +8,7 @@ import keyword
 import re
 from dataclasses import dataclass
 
-from rules.language.mistakes import quoted
+from rules.language.mistakes import Suggestion, quoted
 
 LONGEST = 2000
 DEEPEST = 25
@@ -39,6 +39,10 @@ _INSTEAD = {
     "False": "write the field alone, or 'not' before it",
     "null": "did you mean 'None'?",
 }
+# Signs of other languages that are written together, and what each surely means.
+_SIGNS = re.compile(r"[=&|<>!~]+")
+_SIGN = frozenset("=&|<>!~")
+_MEANT = {"=": "==", "&&": "and", "||": "or"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def _split(text: str) -> list[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _not_allowed(at, text[at])
+            raise _not_allowed(at, text[at], text)
         if match.lastgroup == "banned":
             raise _not_allowed(at, match.group())
         if match.lastgroup != "space":
@@ -138,6 +142,10 @@ def too_deep(at: int) -> ConditionError:
     return ConditionError(at, f"a condition nests at most {DEEPEST} deep")
 
 
-def _not_allowed(at: int, found: str) -> ConditionError:
+def _not_allowed(at: int, found: str, text: str = "") -> ConditionError:
     hint = _INSTEAD.get(found)
+    written = _SIGNS.match(text, at)
+    if hint is not None and written is not None and text[at - 1 : at] not in _SIGN:
+        sign = written.group()
+        hint = Suggestion(hint, sign, _MEANT.get(sign, ""))
     return ConditionError(at, f"{quoted(found)} is not allowed in a condition", hint)

@@ -4,15 +4,27 @@ from collections.abc import Callable, Mapping
 
 from rules.events import INTEGER_LIMIT, FieldSpec, Kind, Value
 from rules.language.literals import read_literal
+from rules.language.mistakes import Suggestion
 from rules.language.read import Leaf
 from rules.language.told import TIME_WANTED, parse_time
 from rules.money import parse_money
+
+_TRUTHS = {"yes": "true", "on": "true", "true": "true"}
+_TRUTHS |= {"no": "false", "off": "false", "false": "false"}
 
 
 def _parse_truth(leaf: Leaf) -> bool:
     if leaf.kind != "truth":
         raise ValueError(leaf.text)
     return leaf.text.lower() == "true"
+
+
+def truth_hint(leaf: Leaf) -> Suggestion | None:
+    """Return what YAML 1.1 took such a word for, or a quoted truth; None if it is no truth."""
+    truth = _TRUTHS.get(leaf.text.lower())
+    if truth is None:
+        return None
+    return Suggestion(f"did you mean {truth}?", leaf.source, truth)
 
 
 def _parse_count(leaf: Leaf) -> int:

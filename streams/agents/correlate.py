@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -10,15 +10,31 @@ import structlog
 from rules.alert import Alert, encode_alert
 from rules.fact import Fact, Mark
 from rules.watermark import NEVER_US, Partition
+from streams.clock import now_us
+from streams.epoch import offset_of
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
-from streams.outbox import Message
+from streams.metrics import (
+    ALERTS,
+    FACTS,
+    REBUILDS,
+    REBUILT_ROWS,
+    RECORDS,
+    SKIPPED,
+    TRUNCATED,
+    Key,
+    Spread,
+)
+from streams.outbox import Message, appended_ms
 from streams.producer import Sender
 from streams.settings import Settings
-from streams.states import FactsState, Stage
+from streams.states import FactsState, Implied, Stage
 from streams.wire.commits import Point, decode_point, encode_point
 from streams.wire.facts import encode_fact, encode_mark
 
 log: Final = structlog.get_logger("ringfence")
+
+_MILLISECOND_US: Final = 1_000
+_SECOND_US: Final = 1_000_000
 
 
 class FactsLog(Protocol):
@@ -52,14 +68,21 @@ class CorrelateStation:
         stage: Stage,
         sender: Sender,
         facts_log: FactsLog,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Key] = Counter()
+        self.decisions = Spread()
+        self.rebuild_s = 0.0
+        self.topic = stage.log.name
         self._settings = settings
         self._stage = stage
         self.channel = channel
         self._sender = sender
         self._facts_log = facts_log
+        self._clock_us = clock_us
         self._states: dict[Partition, FactsState] = {}
+        self._opening: dict[Partition, FactsState] = {}
+        self._counted: dict[Partition, Counter[Key]] = {}
 
     async def open(
         self, partition: Partition, committed: Commit | None, kept: FactsState | None
@@ -67,15 +90,24 @@ class CorrelateStation:
         """Begin at the commit, with the state that all rows before it make."""
         offset = 0 if committed is None else committed.offset
         if kept is not None and kept.next_offset == offset:
-            return await self._opening(partition, kept, offset, rebuilt_rows=0)
+            return await self._opened(partition, kept, offset, rebuilt_rows=0)
         state = FactsState(
             self._stage, self._settings.timing, await self._point(partition, committed)
         )
-        begin = state.next_offset
-        await self.rebuild(state, partition, offset)
-        return await self._opening(partition, state, offset, rebuilt_rows=offset - begin)
+        begin, begun_us = state.next_offset, self._clock_us()
+        self._opening[partition] = state
+        try:
+            await self.rebuild(state, partition, offset)
+        finally:
+            del self._opening[partition]
+        if offset > begin:
+            self.counts[REBUILDS.name, self.topic] += 1
+            self.counts[REBUILT_ROWS.name, self.topic] += offset - begin
+            took_us = self._clock_us() - begun_us
+            self.rebuild_s += took_us / _SECOND_US
+        return await self._opened(partition, state, offset, rebuilt_rows=offset - begin)
 
-    async def _opening(
+    async def _opened(
         self, partition: Partition, state: FactsState, offset: int, *, rebuilt_rows: int
     ) -> Opening[FactsState]:
         state.step_over(self._settings.skipped(partition))
@@ -83,6 +115,8 @@ class CorrelateStation:
         state.acknowledge()
         await self._mark(partition, state)
         self._states[partition] = state
+        # What a rebuild has counted was counted before, by whoever took those rows first.
+        self._counted[partition] = state.counts()
         return Opening(state, offset, rebuilt_rows=rebuilt_rows)
 
     async def rebuild(self, state: FactsState, partition: Partition, offset: int) -> None:
@@ -113,7 +147,29 @@ class CorrelateStation:
 
     def close(self, partition: Partition) -> None:
         """Tell no more marks of a partition that is not ours."""
+        self._count_on(partition)
         self._states.pop(partition, None)
+
+    def opened_so_far(self, partition: Partition) -> int:
+        """Return how far the rebuild of a partition has come, as an offset."""
+        state = self._opening.get(partition)
+        return 0 if state is None else state.next_offset
+
+    def count_on(self) -> None:
+        """Take what states have counted since the last time into `counts`."""
+        for partition in self._states:
+            self._count_on(partition)
+
+    def _count_on(self, partition: Partition) -> None:
+        if partition in self._states:
+            found = self._states[partition].counts()
+            self.counts.update(found - self._counted[partition])
+            self._counted[partition] = found
+
+    def remembered(self) -> tuple[int, int]:
+        """Return how many keys have a history here, and how many events those hold together."""
+        held = [state.remembered for state in self._states.values()]
+        return sum(keys for keys, _ in held), sum(events for _, events in held)
 
     async def tick(self) -> None:
         """Send the marks that were held back because the last ones had only just gone out."""
@@ -130,23 +186,44 @@ class CorrelateStation:
     async def take(self, batch: RecordBatch[FactsState]) -> None:
         """Do all that a batch implies, and acknowledge it."""
         self._tell_skipped(batch)
-        alerts, facts = batch.state.observe(batch.rows)
-        # Signals feed other rules only; the topic is for what asks for something.
-        messages = [self._alert(alert) for alert in alerts if not alert.is_signal]
-        self.counts["alert_records"] += len(messages)
-        await self._sender.send_all([*messages, *map(self._fact, facts)])
+        implied = batch.state.observe(batch.rows)
+        await self._sender.send_all(self._messages(batch.rows, implied))
+        self._count(batch.rows, implied.alerts)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
 
+    def _messages(self, rows: Sequence[Row], implied: Implied) -> list[Message]:
+        """Return what rows imply as records, each with the headers of the row it follows from."""
+        # Signals feed other rules only; the topic is for what asks for something.
+        messages = [self._alert(alert) for alert in implied.alerts if not alert.is_signal]
+        # An alert's sequence as an event is its revision.
+        facts = [self._fact(fact, _cause(rows, fact.event.sequence)) for fact in implied.facts]
+        return [*messages, *facts]
+
     def _alert(self, alert: Alert) -> Message:
         return Message(self._settings.alerts_topic, alert.alert_id.encode(), encode_alert(alert))
 
-    def _fact(self, fact: Fact) -> Message:
+    def _fact(self, fact: Fact, cause: Row) -> Message:
         assert self._stage.reader is not None, "without a reader alerts are no facts"
         into = self._stage.reader.log
         key, value = encode_fact(fact)
-        return Message(into.name, key, value, into.partition_of(key))
+        self.counts[FACTS.name, into.name] += 1
+        return Message(into.name, key, value, into.partition_of(key), list(cause.headers))
+
+    def _count(self, rows: Sequence[Row], alerts: Sequence[Alert]) -> None:
+        self.counts[RECORDS.name, self.topic] += len(rows)
+        done_us = self._clock_us()
+        for alert in alerts:
+            if not alert.is_signal:
+                rule, final = alert.content["rule"]["id"], str(alert.final).lower()
+                self.counts[ALERTS.name, rule, alert.state, final] += 1
+                if alert.final and "truncated" in alert.content:
+                    self.counts[TRUNCATED.name, rule] += 1
+                # What only a mark has caused was decided long before, and has no such header.
+                appended = appended_ms(_cause(rows, alert.revision).headers)
+                if appended is not None:
+                    self.decisions.observe((done_us - appended * _MILLISECOND_US) / _SECOND_US)
 
     async def _mark(self, partition: Partition, state: FactsState) -> None:
         if self._stage.reader is None:
@@ -165,5 +242,10 @@ class CorrelateStation:
         topic, number = batch.partition
         for offset in self._settings.skipped(batch.partition):
             if batch.rows[0].offset <= offset <= batch.rows[-1].offset:
-                self.counts["skipped"] += 1
+                self.counts[SKIPPED.name, topic] += 1
                 log.warning("row_skipped", topic=topic, partition=number, offset=offset)
+
+
+def _cause(rows: Sequence[Row], revision: int) -> Row:
+    """Return the row that has caused a revision, of rows that follow one another."""
+    return rows[offset_of(revision) - rows[0].offset]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -14,7 +14,8 @@ from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
 from streams.ingest import Ingest
 from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
-from streams.outbox import Message
+from streams.metrics import DEAD_LETTERS, FACTS, LATE, RECORDS, SKIPPED, WITHOUT_VALUE, Key
+from streams.outbox import Headers, Message, appended_at
 from streams.producer import Sender
 from streams.settings import Settings
 from streams.states import FeedState, Stage
@@ -66,7 +67,7 @@ class IngestStation:
         self.channel = channel
         self._sender = sender
         self._offsets = offsets
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Key] = Counter()
         self._states: dict[Partition, FeedState] = {}
 
     async def open(
@@ -103,12 +104,22 @@ class IngestStation:
         """Tell no more marks of a partition that is not ours."""
         self._states.pop(partition, None)
 
+    def opened_so_far(self, partition: Partition) -> int:
+        """Return 0: an outside partition opens in one step."""
+        del partition
+        return 0
+
+    def watermarks(self) -> Mapping[Partition, int]:
+        """Return the watermark of each partition that is ours."""
+        return {partition: state.watermark_us for partition, state in self._states.items()}
+
     async def take(self, batch: RecordBatch[FeedState]) -> None:
         """Do all that a batch implies, and acknowledge it."""
         await self._sender.send_all(self._implied(batch))
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
         batch.ack(encode_watermark(batch.state.watermark_us))
+        self.counts[RECORDS.name, batch.partition[0]] += len(batch.rows)
 
     async def tick(self) -> None:
         """Send the marks that were held back because the last ones had only just gone out."""
@@ -140,18 +151,22 @@ class IngestStation:
         skipped = self._settings.skipped(batch.partition)
         rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
         messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
-        self.counts["without_value"] += len(batch.rows) - len(rows) - len(messages)
+        topic = batch.partition[0]
+        self.counts[SKIPPED.name, topic] += len(messages)
+        self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(messages)
         raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
         found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
         for at, taken in found:
-            self.counts["late"] += taken.late
+            self.counts[LATE.name, topic] += taken.late
             if taken.refusal is not None:
                 offset = rows[at].offset
                 messages.append(
                     self._dead_letter(batch.partition, offset, raws[at], taken.refusal)
                 )
-            for fact in taken.facts:
-                messages += self._placed(fact)
+            if taken.facts:
+                appended = appended_at(rows[at].timestamp)
+                for fact in taken.facts:
+                    messages += self._placed(fact, appended)
         return messages
 
     def _skip(self, batch: RecordBatch[FeedState], row: Row) -> Message:
@@ -160,7 +175,7 @@ class IngestStation:
         skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
         return self._dead_letter(batch.partition, row.offset, _structured(row), skipped)
 
-    def _placed(self, fact: Fact) -> Iterator[Message]:
+    def _placed(self, fact: Fact, headers: Headers) -> Iterator[Message]:
         """Yield a fact for each stage that can use it."""
         key, value = encode_fact(fact)
         by = fact.key.partition(":")[0]
@@ -169,13 +184,14 @@ class IngestStation:
             if len(self._screens) == 1 or by in screen.keys(
                 fact.event.identity.type, fact.event.fields
             ):
-                yield Message(into.name, key, value, into.partition_of(key))
+                self.counts[FACTS.name, into.name] += 1
+                yield Message(into.name, key, value, into.partition_of(key), headers)
 
     def _dead_letter(
         self, partition: Partition, offset: int, raw: bytes, refusal: Refusal
     ) -> Message:
         topic, number = partition
-        self.counts["refused"] += 1
+        self.counts[DEAD_LETTERS.name, refusal.reason] += 1
         if refusal.reason == "internal":
             log.error("bug_met", topic=topic, partition=number, offset=offset, what=refusal.detail)
         letter = dead_letter(raw, refusal, topic, number, offset)

@@ -6,9 +6,12 @@ from typing import Final
 
 import typer
 
+from streams.cli.backtest import backtest
 from streams.cli.check import check
+from streams.cli.config import config
 from streams.cli.dead_letters import dead_letters
 from streams.cli.demo import demo
+from streams.cli.diff import diff
 from streams.cli.explain import explain
 from streams.cli.mutate import mutate
 from streams.cli.new import new
@@ -31,7 +34,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (demo, replay, explain, worker, check, new, mutate, simulate, record, pseudonym):
+for _command in (
+    *(demo, replay, explain, diff, backtest, worker, check, new, mutate, simulate),
+    *(record, pseudonym, config),
+):
     app.command()(_command)
 app.command(name="test")(run_stories)
 app.add_typer(topics, name="topics")

@@ -18,11 +18,18 @@ def check(
         Literal["text", "json", "github", "sarif"],
         typer.Option(help="How what is found is written; all but text go to standard output."),
     ] = "text",
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First mend, in place, what has just one right answer.")
+    ] = False,
 ) -> None:
     """Read and judge rule files: everything found in them at once, and what each rule keeps.
 
     That is mistakes, stories that a stable rule is missing, parameters that are never used, tags
     that are none of the list, and rules that differ in their values only (a warning).
+
+    --fix mends slips in words of the language (keys, fields, classes, events, tags), signs and
+    truths of other languages, a short version, tags that stand there twice, and takes away
+    parameters that nothing names. It says what it did and leaves comments and layout alone.
 
     Example: ringfence check rules/catalog
     """
@@ -33,6 +40,10 @@ def check(
     from streams.rule_files import read_params, read_rules, read_texts
 
     settings = settings_of(rules=path, params=params)
+    if fix:
+        from streams.fix_command import mend_files
+
+        mend_files(settings.rules, settings.timing)
     found = lint(read_texts(settings.rules), settings.timing, read_params(settings.params))
     if format != "text":
         typer.echo(FORMATS[format](found))

@@ -40,7 +40,12 @@ def worker(
         str | None, typer.Option(help="Where a new group begins: earliest, latest, a moment.")
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="For hours and weekdays: UTC.")] = None,
-    web_port: Annotated[int | None, typer.Option(help="Port for metrics; 0 for none.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Port of /healthz, /readyz and /metrics; 0 for none.")
+    ] = None,
+    web_host: Annotated[
+        str | None, typer.Option(help="Address to open it on; in a container 0.0.0.0.")
+    ] = None,
 ) -> None:
     """Turn the records of topics into alerts, until SIGTERM. Flags win over RINGFENCE_ variables.
 
@@ -66,5 +71,6 @@ def worker(
         start=start,
         timezone=timezone,
         web_port=web_port,
+        web_host=web_host,
     )
     run_worker(settings, read_rules(settings.rules, settings.timing, settings.params))

@@ -5,17 +5,18 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from rules.rule import RuleSet
-from streams.brokers import answers, own_broker
+from streams.brokers import own_broker
 from streams.demo.found import Found, differences, replayed
 from streams.demo.recorded import demo_log
 from streams.demo.shown import show_alerts
 from streams.failures import Failure, OutsideFailure
 from streams.rule_files import read_rules
-from streams.settings import PREFIX, Settings, load_settings
+from streams.security import PREFIX
+from streams.settings import Settings, load_settings
 from streams.wire.pseudonyms import PUBLISHED_KEY
 
 _OF_THE_BROKER = f"{PREFIX}KAFKA_"
@@ -62,7 +63,7 @@ def produce_demo(address: str | None) -> None:
         OutsideFailure: A topic is missing or too small, or the broker does not take a record.
     """
     settings = load_settings(os.environ, kafka_bootstrap_servers=address)
-    _demand_answer(settings.kafka_bootstrap_servers)
+    _demand_answer(settings)
     from streams.demo.sending import send_log  # noqa: PLC0415 - see `_on_bus`
 
     for topic, count in asyncio.run(send_log(settings)).items():
@@ -77,7 +78,7 @@ def _on_some_bus(
     A worker that fails on a broker is a failure, and no reason to do without one.
     """
     if address is not None:
-        _demand_answer([address])
+        _demand_answer(settings)
         return _on_bus(f"the one at {address}", settings, rule_set, environment)
     with ExitStack() as stack:
         try:
@@ -91,11 +92,13 @@ def _on_some_bus(
         return _on_bus(own.name, load_settings(served), rule_set, served)
 
 
-def _demand_answer(addresses: Sequence[str]) -> None:
-    if not any(map(answers, addresses)):
-        raise OutsideFailure(
-            f"no Kafka broker answers at {', '.join(addresses)}; is it up, is that the address"
-        )
+def _demand_answer(settings: Settings) -> None:
+    # Loaded only here: see `_on_bus`.
+    from streams.refusals import find_refusal  # noqa: PLC0415 - see above
+
+    refusal = asyncio.run(find_refusal(settings))
+    if refusal is not None:
+        raise OutsideFailure(refusal.sentence)
 
 
 def _on_bus(

@@ -16,6 +16,7 @@ from streams.demo.found import Found
 from streams.demo.sending import send_log
 from streams.epoch import Epoch, partitions_of
 from streams.failures import OutsideFailure
+from streams.security import client_options
 from streams.settings import Settings
 from streams.simulation.log import PARTITIONS
 from streams.topics import connected, create_topics, find_epoch
@@ -71,9 +72,7 @@ async def _until_done(
     """Follow the alerts until every record has been worked on and every alert is final."""
     found = Found()
     # No group: the demo looks on, and the only group on these topics is the worker's.
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=list(settings.kafka_bootstrap_servers), auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**client_options(settings), auto_offset_reset="earliest")
     async with consumer:
         consumer.assign([TopicPartition(settings.alerts_topic, n) for n in range(PARTITIONS)])
         try:
@@ -132,7 +131,7 @@ async def _remove(settings: Settings, admin: AIOKafkaAdminClient) -> None:
 
 
 async def _delete_group(settings: Settings, admin: AIOKafkaAdminClient, name: str) -> None:
-    client = AIOKafkaClient(bootstrap_servers=list(settings.kafka_bootstrap_servers))
+    client = AIOKafkaClient(**client_options(settings))
     await client.bootstrap()
     try:
         node = await admin.find_coordinator(name)

@@ -9,6 +9,8 @@ from aiokafka.errors import KafkaError
 
 from streams.demo.recorded import Sent, sent_records
 from streams.failures import OutsideFailure
+from streams.refusals import why
+from streams.security import client_options
 from streams.settings import Settings
 from streams.simulation.reports import CALLS, TRANSACTIONS
 
@@ -22,8 +24,7 @@ async def send_log(settings: Settings) -> Mapping[str, int]:
         OutsideFailure: A topic is missing or too small, or the broker does not take a record.
     """
     topics = {CALLS: settings.calls_topics[0], TRANSACTIONS: settings.transactions_topics[0]}
-    servers = list(settings.kafka_bootstrap_servers)
-    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+    producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
     try:
         async with asyncio.timeout(_PATIENCE_S), producer:
             return await _send(producer, topics)
@@ -33,7 +34,8 @@ async def send_log(settings: Settings) -> Mapping[str, int]:
         ) from error
     except KafkaError as error:
         raise OutsideFailure(
-            f"the broker at {', '.join(servers)} took no records: {type(error).__name__}"
+            f"the broker at {', '.join(settings.kafka_bootstrap_servers)} took no records:"
+            f" {why(error)}"
         ) from error
 
 

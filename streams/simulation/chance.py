@@ -29,19 +29,14 @@ class Chance:
         """Return a whole number between two, both included."""
         return least + int(self.share() * (greatest - least + 1))
 
-    def small(self, least: int, greatest: int) -> int:
-        """Return a whole number between two, mostly a small one."""
+    def small(self, least: int, greatest: int, skew: int = 3) -> int:
+        """Return a whole number between two, the smaller the greater `skew`: 1 favours none."""
         share = self.share()
-        return least + int(share * share * share * (greatest - least + 1))
+        of_range = 1.0
+        for _ in range(skew):
+            of_range *= share
+        return least + int(of_range * (greatest - least + 1))
 
     def among(self, options: Sequence[T]) -> T:
         """Return one of the options, each as likely as the others."""
         return options[self.between(0, len(options) - 1)]
-
-    def shuffled(self, options: Sequence[T]) -> list[T]:
-        """Return the options in a random order (Fisher and Yates)."""
-        drawn = list(options)
-        for last in range(len(drawn) - 1, 0, -1):
-            other = self.between(0, last)
-            drawn[last], drawn[other] = drawn[other], drawn[last]
-        return drawn

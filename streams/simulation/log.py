@@ -3,7 +3,7 @@
 import heapq
 import json
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Literal, NamedTuple
@@ -19,7 +19,7 @@ from streams.simulation.public_cases import (
     public_cases,
 )
 from streams.simulation.reports import CALLS, SOURCES, TRANSACTIONS, Data, Report, moment
-from streams.simulation.town import Happening, ordinary_life, townspeople
+from streams.simulation.town import Happening, ordinary_life
 
 Cases = Literal["none", "public"] | CaseName
 
@@ -42,9 +42,9 @@ class Scenario:
 
     seed: int = 7
     people: int = 150
-    events: int = 2_000
+    events: int = 1_800
     start_us: int = parse_moment("2023-07-08T00:00:00+08:00")
-    hours: int = 72
+    days: int = 3
     cases: Cases = "none"
 
     @property
@@ -62,11 +62,16 @@ class Line(NamedTuple):
     raw: bytes
 
 
-def write_log(scenario: Scenario) -> Iterator[Line]:
-    """Yield the lines of a scenario's log in the order of their recording."""
+def write_log(scenario: Scenario, planted: Iterable[Happening] = ()) -> Iterator[Line]:
+    """Yield the lines of a scenario's log in the order of their recording.
+
+    Args:
+        scenario: What it is made from.
+        planted: What else happens in the town, in order of time.
+    """
     yield from (_heartbeat(*feed, scenario.start_us) for feed in FEEDS)
     last_us = scenario.start_us
-    for line in _in_order_of_recording(_happenings(scenario), _held_back(scenario)):
+    for line in _in_order_of_recording(_happenings(scenario, planted), _held_back(scenario)):
         last_us = line.recorded_us
         yield line
     yield from (_heartbeat(*feed, last_us + _QUIET_US) for feed in FEEDS)
@@ -77,16 +82,16 @@ def partition_of(person: str) -> int:
     return zlib.crc32(person.encode()) % PARTITIONS
 
 
-def _happenings(scenario: Scenario) -> Iterator[Happening]:
+def _happenings(scenario: Scenario, planted: Iterable[Happening]) -> Iterator[Happening]:
     cases = public_cases(scenario.start_us, scenario.case_names)
     life = ordinary_life(
         Chance(scenario.seed),
-        townspeople(scenario.people),
+        scenario.people,
         scenario.events,
         scenario.start_us,
-        scenario.hours,
+        scenario.days,
     )
-    return heapq.merge(life, cases, key=lambda happening: happening.at_us)
+    return heapq.merge(life, cases, planted, key=lambda happening: happening.at_us)
 
 
 def _held_back(scenario: Scenario) -> list[HeldBack]:
@@ -129,16 +134,15 @@ def _recorded_us(report: Report, partition: int, held_back: list[HeldBack]) -> i
 def _heartbeat(feed: str, partition: int, watermark_us: int) -> Line:
     data: Data = {"watermark": moment(watermark_us)}
     own_id = f"heartbeat-{feed}-{partition}-{watermark_us // MINUTE_US}"
-    return _encode(
-        Report("heartbeat", own_id, 0, watermark_us, data), feed, partition, watermark_us
-    )
+    report = Report("heartbeat", own_id, 0, watermark_us, data, SOURCES[feed])
+    return _encode(report, feed, partition, watermark_us)
 
 
 def _encode(report: Report, feed: str, partition: int, recorded_us: int) -> Line:
     record: dict[str, Any] = {
         "specversion": "1.0",
         "id": report.id,
-        "source": SOURCES[feed],
+        "source": report.source,
         "type": EVENTS[report.type].wire_type,
         "time": moment(report.time_us),
         "sequence": report.sequence,

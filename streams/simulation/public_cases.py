@@ -2,8 +2,9 @@
 
 What was published is told as it was: the pretexts, the apps, the kinds of moves, and the amounts
 50,000, 20,000, 100,000, 1.63 million and 30,000 yuan. Minutes, accounts and other amounts are
-made up, and so is the day of all but the first. Sources: Global Times, 2023-07-10, and warnings
-and local reports from Shanghai, Nanjing and Fuding of that summer.
+made up, and so is the day of all but the first. Sources: of the first Global Times, 2023-07-10,
+and local press; of the others what the rule files name. Of Mr Zhao's, Ms Xu's and Fuding's no
+publisher is on record.
 """
 
 from collections.abc import Callable, Collection, Iterator

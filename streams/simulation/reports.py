@@ -1,8 +1,8 @@
 """What the two sides report: one snapshot of an event for each thing that happens to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rules.events import EVENTS
 from rules.moment import HOUR_US, SECOND_US, format_moment
@@ -16,6 +16,8 @@ SOURCES = {CALLS: "//telecom.example/ott", TRANSACTIONS: "//bank.example/core"}
 # Shanghai is so far ahead of UTC, all year round.
 HOURS_AHEAD = 8
 
+# So many people live in one residential area.
+_NEIGHBOURS = 400
 # Open calls and shares are reported again before anybody takes them for over.
 _REPEAT_US = HOUR_US
 # A shorter call is reported once, when it is over.
@@ -29,12 +31,23 @@ class Report(NamedTuple):
     id: str
     sequence: int
     time_us: int
-    data: Data
+    data: Mapping[str, Any]
+    said_by: str | None = None
 
     @property
     def feed(self) -> str:
         """The feed of the side that reports it."""
-        return TRANSACTIONS if EVENTS[self.type].side == "bank" else CALLS
+        return feed_of(self.type)
+
+    @property
+    def source(self) -> str:
+        """Who reports it: the one system of its side, unless it is another."""
+        return self.said_by or SOURCES[self.feed]
+
+
+def feed_of(event: str) -> str:
+    """Return the feed of the side that reports such events."""
+    return TRANSACTIONS if EVENTS[event].side == "bank" else CALLS
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,11 @@ def person(serial: int, area: str) -> Person:
     number begins with 0, and no mobile number begins with 10.
     """
     return Person(serial, f"+8610000{serial:06}", f"device-{serial:06}", area)
+
+
+def townsperson(serial: int) -> Person:
+    """Return one of the people of a town; some hundreds of them share a residential area."""
+    return person(serial, f"area-{serial // _NEIGHBOURS + 1:04}")
 
 
 def moment(us: int) -> str:

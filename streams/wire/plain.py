@@ -21,7 +21,6 @@ _READ: Final[Mapping[Kind, Callable[[Any], Scalar]]] = {
     Kind.MOMENT: parse_moment,
     Kind.MONEY: lambda amount: format_amount(parse_amount(amount)),
 }
-_ODD: Final = (b"\\", b" :", b"\t:", b"\r:", b"\n:")
 _ALWAYS: Final = len(("specversion", "id", "source", "type", "time", "data"))
 
 
@@ -34,7 +33,7 @@ def plain_record(
     """
     # Without escapes and without space before a colon, quote and colon stand at the end of a name
     # and nowhere else: if there are as many as are read, no name is there twice.
-    if not is_plainly_within_limits(raw) or any(odd in raw for odd in _ODD):
+    if not is_plainly_within_limits(raw) or _is_odd(raw):
         return None
     try:
         told = _decode(raw)
@@ -73,6 +72,11 @@ def plain_record(
         partition=told.partition,
         recordedtime_us=recorded_us,
     )
+
+
+def _is_odd(raw: bytes) -> bool:
+    # A search for each takes a quarter of the time of a loop over them, or of an expression.
+    return b"\\" in raw or b" :" in raw or b"\t:" in raw or b"\r:" in raw or b"\n:" in raw
 
 
 class _Form:

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import pytest
 
@@ -27,10 +28,15 @@ def kafka() -> Iterator[str]:
         with _started() as address:
             yield address
     except OutsideFailure as failure:
-        reason = f"no Kafka for this test: {failure}"
-        if os.environ.get("RINGFENCE_REQUIRE_BROKER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        give_up(failure)
+
+
+def give_up(failure: OutsideFailure) -> NoReturn:
+    """Skip the test, or fail it if tests on a broker are demanded."""
+    reason = f"no Kafka for this test: {failure}"
+    if os.environ.get("RINGFENCE_REQUIRE_BROKER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @contextmanager

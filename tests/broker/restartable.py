@@ -50,6 +50,39 @@ class RestartableBroker:
         self._process.wait()
 
 
+class _Node(JavaBroker):
+    """One of several brokers that are a cluster."""
+
+    def __init__(self, cluster_id: str, ports: Sequence[tuple[int, int]], number: int) -> None:
+        """Prepare a node.
+
+        Args:
+            cluster_id: the cluster's.
+            ports: of each node, that for clients and that of its controller.
+            number: which of them this is, from 1 on.
+        """
+        super().__init__()
+        self._cluster_id = cluster_id
+        self._ports = ports
+        self._number = number
+
+    def cluster_id(self) -> str:
+        """See `JavaBroker`."""
+        return self._cluster_id
+
+    def settings(self, folder: Path, port: int, other_port: int) -> dict[str, str]:
+        """See `JavaBroker`."""
+        size = len(self._ports)
+        voters = (f"{n}@127.0.0.1:{other}" for n, (_, other) in enumerate(self._ports, 1))
+        return super().settings(folder, port, other_port) | {
+            "node.id": str(self._number),
+            "controller.quorum.voters": ",".join(voters),
+            # Of Kafka's own topics; the others are given theirs as they are made.
+            "offsets.topic.replication.factor": str(size),
+            "min.insync.replicas": str(max(1, size - 1)),
+        }
+
+
 @contextmanager
 def restartable(folder: Path) -> Iterator[RestartableBroker]:
     """Give a broker of one's own, with its data in a folder."""
@@ -66,8 +99,10 @@ def cluster(folder: Path, size: int) -> Iterator[Sequence[RestartableBroker]]:
     for number, (port, _) in enumerate(ports, 1):
         own = folder / str(number)
         own.mkdir()
-        command = JavaBroker().node_command(own, name, ports, number)
-        brokers.append(RestartableBroker(f"127.0.0.1:{port}", command))
+        node = _Node(name, ports, number)
+        brokers.append(
+            RestartableBroker(f"127.0.0.1:{port}", node.command(own, *ports[number - 1]))
+        )
     try:
         for broker in brokers:
             broker.begin()

@@ -44,10 +44,10 @@ from streams.cli import main
 from streams.wire.commits import encode_point
 
 async def take(self, batch):
-    alerts, facts = batch.state.observe(batch.rows)
+    implied = batch.state.observe(batch.rows)
     batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
     await asyncio.sleep(1)
-    await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+    await self._sender.send_all(self._messages(batch.rows, implied))
     batch.state.acknowledge()
     await self._mark(batch.partition, batch.state)
 

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from streams.failures import OutsideFailure
 from streams.outbox import Message
 from streams.producer import Producer
+from streams.settings import load_settings
 from tests.broker.bus import Bus
 
 pytestmark = pytest.mark.broker
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.broker
 @asynccontextmanager
 async def producing(address: str) -> AsyncIterator[Producer]:
     """Run a producer."""
-    producer = Producer([address])
+    producer = Producer(load_settings({}, kafka_bootstrap_servers=address))
     await producer.start()
     try:
         yield producer

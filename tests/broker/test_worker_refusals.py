@@ -116,7 +116,7 @@ async def test_a_group_without_commits_begins_where_it_is_told(site: Site) -> No
     await site.send_calls(range(6))
     await delete_rows(site, site.settings.calls_topics[0], 0, 1)
     place = (site.settings.calls_topics[0], 0)
-    bus = WorkersBus(site.settings.kafka_bootstrap_servers, "nobody")
+    bus = WorkersBus(site.settings, "nobody")
     assert await bus.start_of(place, "earliest") == 1
     assert await bus.start_of(place, "latest") == 3
     # Of Kafka's timestamps, which say when a record was sent and not what it tells of.

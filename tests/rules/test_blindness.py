@@ -295,3 +295,16 @@ def test_money_of_an_unasked_currency_is_known_all_the_same() -> None:
     steps = "steps:\n  - {as: pay, event: transfer, where: [amount is not None]}\n"
     assert isinstance(KNOWN["amount"], Money)
     assert said(rules_of(one=steps), [pays(amount=parse_money("1 JPY"))]) == []
+
+
+def test_the_blind_rules_are_those_of_which_some_step_can_never_be_fulfilled() -> None:
+    rule_set = rules_of(both=CALL_AND_PAY)
+    sightings, seen = Sightings(rule_set), {"call_invitation": 1}
+    assert sightings.blind_rules(seen) == {"both"}
+    sightings.note(*CALL)
+    sightings.note("transfer", {})
+    seen["transfer"] = 1
+    # A transfer of which nothing is said is as good as none.
+    assert sightings.blind_rules(seen) == {"both"}
+    sightings.note("transfer", KNOWN)
+    assert sightings.blind_rules(seen) == frozenset()

@@ -185,7 +185,7 @@ def test_an_event_is_kept_one_microsecond_less_than_beyond_its_horizon(
     told = bench()
     told.tell(CALLED)
     told.mark(at("24:00") + after_us)
-    assert told.correlator.remembered() == kept
+    assert told.correlator.remembered() == (kept, kept)
 
 
 def alerts_of(rule: Rule, *records: Record) -> Bench:

@@ -63,3 +63,11 @@ def test_the_sentence_says_when_the_sides_do_not_meet_and_when_it_is_an_estimate
         "people: about 1,000 with calls, 2 with a bank, 0 with both;"
         " the two sides do not name people alike"
     )
+
+
+def test_a_copy_counts_the_same_and_follows_nobody_who_comes_later() -> None:
+    people = many(People(comparable, most=1_000), range(20_000))
+    copied = people.copy()
+    before = people.counts()
+    many(people, range(20_000, 40_000))
+    assert copied.counts() == before != people.counts()

@@ -189,7 +189,7 @@ def test_without_a_second_stage_there_is_only_the_first() -> None:
     told = bench()
     told.tell(call_record("c-1", at("10:00")))
     told.tell(transfer_record("p-1", at("10:42")))
-    assert told.engine.second.remembered() == 0
+    assert told.engine.second.remembered() == (0, 0)
     assert told.engine.second.observe([Mark("alerts", 0, END_US)], 99) == []
 
 

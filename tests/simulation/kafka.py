@@ -273,6 +273,10 @@ class Member:
         if not set(places) <= self.assigned:
             raise IllegalStateError("not assigned")
 
+    def assignment(self) -> set[TopicPartition]:
+        """Return what the group has given."""
+        return self.assigned
+
     async def position(self, place: TopicPartition) -> int:
         """Return the offset of the row to come next."""
         self._demand([place])

@@ -49,9 +49,9 @@ def commit_before_alerts(patch: pytest.MonkeyPatch) -> None:
     """Acknowledge facts before the alerts that follow from them are acknowledged."""
 
     async def take(self: CorrelateStation, batch: RecordBatch[FactsState]) -> None:
-        alerts, facts = batch.state.observe(batch.rows)
+        implied = batch.state.observe(batch.rows)
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
-        await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+        await self._sender.send_all(self._messages(batch.rows, implied))
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
 
@@ -62,10 +62,10 @@ def second_mark_before_alerts(patch: pytest.MonkeyPatch) -> None:
     """Tell the second stage how far the first has come before it has its alerts."""
 
     async def take(self: CorrelateStation, batch: RecordBatch[FactsState]) -> None:
-        alerts, facts = batch.state.observe(batch.rows)
+        implied = batch.state.observe(batch.rows)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        await self._sender.send_all([*map(self._alert, alerts), *map(self._fact, facts)])
+        await self._sender.send_all(self._messages(batch.rows, implied))
         batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
 
     patch.setattr(CorrelateStation, "take", take)

@@ -53,6 +53,11 @@ class Gate:
         """Take note."""
         self.closed.append(partition)
 
+    def opened_so_far(self, partition: Partition) -> int:
+        """Return how often a lane has opened."""
+        del partition
+        return len(self.opened)
+
     async def tick(self) -> None:
         """Count."""
         self.ticks += 1

@@ -70,8 +70,10 @@ def test_building_the_app_starts_nothing_and_names_its_agents() -> None:
 
 
 @pytest.mark.usefixtures("loop")
-def test_there_is_no_web_server_unless_it_has_a_port_and_then_on_loopback_only() -> None:
+def test_there_is_no_web_server_unless_it_has_a_port_and_then_on_loopback_unless_told() -> None:
     assert not app_for_tests().conf.web_enabled
+    everywhere = app_for_tests(RINGFENCE_WEB_PORT="6067", RINGFENCE_WEB_HOST="0.0.0.0")  # noqa: S104 - in a container
+    assert everywhere.conf.web_bind == "0.0.0.0"  # noqa: S104 - as asked for
     conf = app_for_tests(RINGFENCE_WEB_PORT="6067").conf
     assert conf.web_enabled
     assert (conf.web_bind, conf.web_port) == ("127.0.0.1", 6067)
@@ -138,7 +140,10 @@ def test_a_worker_without_a_broker_says_so_in_one_sentence() -> None:
     )
     with pytest.raises(OutsideFailure) as caught:
         run_worker(settings, RULES)
-    assert str(caught.value) == f"no Kafka broker answers at {NOBODY} within 0.4 s"
+    assert str(caught.value) == (
+        f"no Kafka broker answers at {NOBODY} within 0.4 s: {NOBODY} cannot be reached, see"
+        " RINGFENCE_KAFKA_BOOTSTRAP_SERVERS"
+    )
 
 
 @pytest.mark.usefixtures("_journal_closed")
@@ -188,3 +193,42 @@ def test_the_journal_is_for_reading_where_a_person_watches(
     structlog.get_logger("another").info("lane_opened", partition=3)
     assert "lane_opened" in written.getvalue()
     assert not written.getvalue().startswith("{")
+
+
+@pytest.mark.usefixtures("_journal_closed")
+@pytest.mark.parametrize(
+    ("level", "wanted"),
+    [
+        ("debug", ["tick", "lane_opened", "row_skipped", "Heartbeat failed", "bug_met"]),
+        ("warning", ["row_skipped", "Heartbeat failed", "bug_met"]),
+        ("error", ["bug_met"]),
+    ],
+)
+def test_the_level_is_the_least_that_is_logged_and_libraries_never_say_less_than_a_warning(
+    monkeypatch: pytest.MonkeyPatch, level: str, wanted: list[str]
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    open_journal("json", level)
+    log, theirs = structlog.get_logger("ringfence"), logging.getLogger("aiokafka.consumer")
+    log.debug("tick")
+    log.info("lane_opened")
+    log.warning("row_skipped")
+    theirs.debug("Fetched b'cust-7'")
+    theirs.info("Joined group")
+    theirs.warning("Heartbeat failed")
+    log.error("bug_met")
+    assert [json.loads(line)["event"] for line in written.getvalue().splitlines()] == wanted
+
+
+@pytest.mark.usefixtures("_journal_closed")
+def test_a_journal_told_to_be_text_is_text_in_a_file_without_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", written)
+    open_journal("text")
+    structlog.get_logger("another").info("lane_opened", partition=3)
+    assert "lane_opened" in written.getvalue()
+    assert "partition=3" in written.getvalue()
+    assert "\x1b" not in written.getvalue()

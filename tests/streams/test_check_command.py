@@ -6,6 +6,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from streams.cli.check import check
+from streams.failures import UsageFailure
 
 app = typer.Typer()
 app.command()(check)
@@ -96,3 +97,61 @@ def test_values_from_outside_are_checked_with_the_rules(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path), "--params", str(params)])
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"{params}:1:9: there is no parameter 'floor'" in result.stderr
+
+
+WRONG = RULE.replace("title:", "titel:").replace('"web"]', '"wab"]   # a comment')
+
+
+def mended(path: Path) -> Result:
+    return CliRunner().invoke(app, [str(path), "--fix"])
+
+
+def test_what_has_one_right_answer_is_mended_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "tried.yaml"
+    path.write_text(WRONG.replace("wab", "moblie"), encoding="utf-8")
+    path.chmod(0o640)
+    result = mended(tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"mended {path}:3:1: 'titel' is now 'title'",
+        f"mended {path}:12:24: 'moblie' is now 'mobile'",
+    ]
+    assert result.stdout.startswith("tried 1.0.0, by person\n")
+    assert path.read_text(encoding="utf-8") == RULE.replace('"web"]', '"mobile"]   # a comment')
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["tried.yaml"]
+
+
+def test_what_is_left_is_told_and_counts(tmp_path: Path) -> None:
+    (tmp_path / "tried.yaml").write_text(WRONG, encoding="utf-8")
+    result = mended(tmp_path)
+    assert result.exit_code == 1
+    assert "mended" in result.stderr
+    assert "'wab' is never a value of channel" in result.stderr
+
+
+def test_of_a_clean_folder_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "tried.yaml"
+    path.write_bytes(RULE.replace("\n", "\r\n").encode())
+    before = path.stat()
+    result = mended(tmp_path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert path.read_bytes().count(b"\r\n") == RULE.count("\n")
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "tried.yaml").write_text(WRONG.replace("wab", "moblie"), encoding="utf-8")
+    link = tmp_path / "tried.yaml"
+    link.symlink_to(tmp_path / "real" / "tried.yaml")
+    assert mended(link).exit_code == 0
+    assert link.is_symlink()
+    assert "title:" in link.read_text(encoding="utf-8")
+
+
+def test_the_catalogue_as_it_is_installed_is_not_mended() -> None:
+    result = CliRunner().invoke(app, ["--fix"])
+    assert isinstance(result.exception, UsageFailure)
+    assert str(result.exception) == "--fix: say which folder or file is to be mended"

@@ -191,7 +191,7 @@ def test_a_broker_that_is_named_and_not_there_is_not_replaced() -> None:
     done = demo("--broker", "127.0.0.1:1")
     assert done.returncode == 3
     assert done.stderr == (
-        "ringfence: no Kafka broker answers at 127.0.0.1:1; is it up, is that the address\n"
+        "ringfence: 127.0.0.1:1 cannot be reached, see RINGFENCE_KAFKA_BOOTSTRAP_SERVERS\n"
     )
     assert done.stdout == ""
 

@@ -1,8 +1,10 @@
 """A batch of a partition comes to the same as its records one by one, each looked at by itself."""
 
+import json
 import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +95,33 @@ def test_a_record_over_several_lines_is_read_as_any_other() -> None:
     ((_, taken),) = make_ingest().take_all([two], reach, now_us=now_us)
     assert taken.refusal is not None
     assert taken.refusal.reason == "not_json"
+
+
+HOSTILE = {
+    "too_large": b'{"a":"' + b"x" * 65_536 + b'"}}',
+    "not_utf8": b'{"a":{"b":"\xff"}}',
+    "too_deep": b'{"a":' * 17 + b"1" + b"}" * 17,
+    "not_json": b"nothing of the sort}}",
+    "too_many_fields": json.dumps({"a": {str(n): n for n in range(300)}}).encode(),
+}
+
+
+@pytest.mark.parametrize("reason", HOSTILE)
+@pytest.mark.parametrize("neighbours", [0, 20])
+def test_limits_hold_on_the_bus_whatever_stands_beside_a_record(
+    reason: str, neighbours: int
+) -> None:
+    pen = Pen(random.Random(7))  # noqa: S311 - no secret
+    raws = [pen.line(minute) for minute in range(neighbours)]
+    raws.insert(neighbours // 2, HOSTILE[reason])
+    reach = Reach(("calls", 0), FeedClock(LATENESS_US))
+    came = make_ingest().take_all(raws, reach, now_us=BEGINS_US + 1_000 * MINUTE_US)
+    refused = {at: taken.refusal.reason for at, taken in came if taken.refusal is not None}
+    assert refused[neighbours // 2] == reason
+
+
+def test_a_record_of_a_million_brackets_is_refused_and_not_recursed_into() -> None:
+    reach = Reach(("calls", 0), FeedClock(LATENESS_US))
+    ((_, taken),) = make_ingest().take_all([b"[" * 1_000_000], reach, now_us=BEGINS_US)
+    assert taken.refusal is not None
+    assert taken.refusal.reason == "too_large"

@@ -149,7 +149,11 @@ def test_a_partition_with_thousands_of_records_waits_for_the_others(kafka: Memor
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--topics", "nowhere"], 3, 'topic "nowhere" is not there; check the settings, or name'),
+        (
+            ["--topics", "nowhere"],
+            3,
+            'topic "nowhere" is not there, or not for us to see; check the settings, or name',
+        ),
         (["--from", "calls:0:9"], 3, "calls:0 holds the offsets from 0 up to 8, and not 9"),
         (["--to", "calls:2:0"], 2, "calls:2 is none of the partitions read: calls:0, calls:1,"),
         (["--out", "no/where.jsonl"], 3, '"no/where.jsonl" cannot be written: no such file'),

@@ -1,4 +1,4 @@
-"""The tutorial in docs/rules.md, done as a newcomer does it: files written, commands run."""
+"""The pages that show how it is done, done as a newcomer does it: files written, commands run."""
 
 import os
 import re
@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-PAGE = Path(__file__).parents[2] / "docs" / "rules.md"
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
 ELLIPSIS = "…"
 
 
@@ -19,9 +21,9 @@ class Block(NamedTuple):
     text: str
 
 
-def blocks() -> list[Block]:
-    text = PAGE.read_text(encoding="utf-8")
-    text = text[text.index("## A rule in ten minutes") : text.index("## How rules read")]
+def blocks(page: str, begin: str, end: str) -> list[Block]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    text = text[text.index(begin) : text.index(end)]
     return [
         Block(*found) for found in re.findall(r"^```(.+)\n((?:.*\n)*?)```$", text, re.MULTILINE)
     ]
@@ -53,9 +55,18 @@ def run(command: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "begin", "end", "number"),
+    [
+        ("rules.md", "## A rule in ten minutes", "## How rules read", 10),
+        ("changes.md", "## What does it do", "| figure | is |", 4),
+    ],
+)
+def test_the_page_does_what_it_says(
+    tmp_path: Path, page: str, begin: str, end: str, number: int
+) -> None:
     tried = 0
-    for block in blocks():
+    for block in blocks(page, begin, end):
         kind, _, file = block.info.partition(" ")
         if kind == "console":
             for command, wanted in commands(block.text):
@@ -67,7 +78,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
                 stream.write(block.text)
         else:
             (tmp_path / file).write_text(block.text, encoding="utf-8")
-    assert tried == 10
+    assert tried == number
 
 
 def test_lines_that_differ_do_not_fit() -> None:

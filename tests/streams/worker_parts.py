@@ -211,6 +211,7 @@ class MemoryRow:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
+    timestamp: int = 0
 
 
 def rows_of(*values: bytes | None, first: int = 0) -> list[MemoryRow]:
@@ -241,7 +242,7 @@ class MemoryBus:
             if number is None:
                 number = sum(message.key or b"") % self.sizes.get(message.topic, 1)
             log = self.logs[message.topic, number]
-            log.append(MemoryRow(len(log), message.key, message.value))
+            log.append(MemoryRow(len(log), message.key, message.value, message.headers))
 
     async def start_of(self, partition: Partition, start: str | int) -> int:
         """Return the first offset, or the next one, as `Offsets` do."""
@@ -339,6 +340,10 @@ class MemoryMember:
     def seek(self, place: TopicPartition, offset: int) -> None:
         """Go on from there."""
         self.positions[place] = offset
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return what the test has given."""
+        return self.assigned
 
     async def position(self, place: TopicPartition) -> int:
         """Return the offset of the row to come next."""
