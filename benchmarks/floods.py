@@ -21,8 +21,8 @@ _QUIET_S: Final = 2.0
 _LAST: Final = 20
 """So many transfers end a flood, each with alerts that rest on what is left of it."""
 
-Records = Iterable[tuple[int, bytes]]
-"""Which outside topic, and what comes on it, in the order of sending."""
+Records = Iterable[tuple[int, int, bytes]]
+"""Which outside topic, which partition, and what comes there, in the order of sending."""
 
 
 class Load(NamedTuple):
@@ -65,8 +65,8 @@ class _Gauge:
         sent = len(self.site.sent)
         topics = self.site.settings.outside_topics
         chunk: list[tuple[str, int, bytes]] = []
-        for n, (topic, value) in enumerate(records):
-            chunk.append((topics[topic], n // 2 % 2, value))
+        for topic, partition, value in records:
+            chunk.append((topics[topic], partition, value))
             if len(chunk) == _CHUNK:
                 await self.site.send_to(chunk)
                 chunk = []
@@ -87,13 +87,16 @@ class _Gauge:
             seen.append((behind, self.process.resident_mb()))
 
 
-async def of_one_key(address: str, people: int, many: int) -> tuple[Told, list[Load]]:
+async def of_one_key(
+    address: str, people: int, many: int, say: Callable[[str], None]
+) -> tuple[Told, list[Load]]:
     """Run ordinary load, ten times as much at once, and floods of one person, caller and event.
 
     Args:
         address: the broker's.
         people: of the ordinary load; each has a call and a transfer.
-        many: how many events of one key.
+        many: how many events of one key; a twentieth of that where they are out of order.
+        say: is told of each load.
     """
     began_s = time.monotonic()
     async with site_at(address, RINGFENCE_RULES=_CATALOGUE) as (site, journal):
@@ -105,16 +108,18 @@ async def of_one_key(address: str, people: int, many: int) -> tuple[Told, list[L
             at = iter(range(0, 10_000 * hour, 20 * hour))
             # What is only done once is done before anything is measured.
             await gauge.measure("first", _ordinary(site, next(at), 500))
-            loads = [
-                await gauge.measure("ordinary", _ordinary(site, next(at), people)),
-                await gauge.measure(
-                    "ten times as much at once", _ordinary(site, next(at), 10 * people)
-                ),
-                await gauge.measure("one person", _person(site, next(at), many)),
-                await gauge.measure("one caller", _caller(site, next(at), many)),
-                await gauge.measure("one event, the same record", _event(site, next(at), many, 0)),
-                await gauge.measure("one event, told anew", _event(site, next(at), many, 1)),
-            ]
+            loads = []
+            for what, records in (
+                ("ordinary", _ordinary(site, next(at), people)),
+                ("ten times as much at once", _ordinary(site, next(at), 10 * people)),
+                ("one person", _person(site, next(at), many, 1)),
+                ("one person, out of order", _person(site, next(at), max(40, many // 20), 2)),
+                ("one caller", _caller(site, next(at), many)),
+                ("one event, the same record", _event(site, next(at), many, 0)),
+                ("one event, told anew", _event(site, next(at), many, 1)),
+            ):
+                loads.append(await gauge.measure(what, records))
+                say(str(loads[-1]))
             await site.send_end()
             await site.until_caught_up(_QUIET_S)
             ended = [worker for worker in fleet.workers if worker.poll() is not None]
@@ -123,8 +128,16 @@ async def of_one_key(address: str, people: int, many: int) -> tuple[Told, list[L
         return Told("R-21, R-22", "floods", await judged(site, journal, verdict)), loads
 
 
-async def of_malformed(address: str, many: int) -> tuple[Told, list[Load]]:
-    """Send as many malformed records as good ones, over so long that the good are forgotten."""
+async def of_malformed(
+    address: str, many: int, say: Callable[[str], None]
+) -> tuple[Told, list[Load]]:
+    """Send as many malformed records as good ones, over so long that the good are forgotten.
+
+    Args:
+        address: the broker's.
+        many: how many malformed ones.
+        say: is told of each part.
+    """
     began_s = time.monotonic()
     async with site_at(address) as (site, journal):
         site.patience_s = _PATIENCE_S
@@ -133,11 +146,13 @@ async def of_malformed(address: str, many: int) -> tuple[Told, list[Load]]:
         with Fleet(site, journal, 1) as fleet:
             await site.until_caught_up(_QUIET_S)
             gauge = _Gauge(site, Process(fleet.workers[0], journal))
-            step = max(1, many // 2 // _PARTS)
+            # A person has two good records and a quarter.
+            step = max(1, many * 4 // 9 // _PARTS)
             loads = []
             for part in range(_PARTS):
                 numbers = range(part * step, (part + 1) * step)
                 loads.append(await gauge.measure(f"part {part + 1}", _half_good(site, numbers)))
+                say(str(loads[-1]))
             await site.send_end()
             await site.until_caught_up(_QUIET_S)
         verdict = Verdict(seconds=time.monotonic() - began_s)
@@ -172,51 +187,58 @@ def table(loads: Sequence[Load]) -> str:
     )
 
 
-def _ordinary(site: Site, from_s: int, people: int) -> Iterator[tuple[int, bytes]]:
+def _ordinary(site: Site, from_s: int, people: int) -> Iterator[tuple[int, int, bytes]]:
     for n in range(people):
         number = from_s * 10 + n
         at_us = site.moment_us(from_s) + n * SECOND_US * 36_000 // people
-        yield 0, _called(number, at_us, f"cust-{number}", f"desk@{number}.example")
-        yield 1, transfer(number, at_us + 60 * SECOND_US, payee=f"account-{number}")
+        yield 0, n % 2, _called(number, at_us, f"cust-{number}", f"desk@{number}.example")
+        yield 1, n % 2, transfer(number, at_us + 60 * SECOND_US, payee=f"account-{number}")
 
 
-def _person(site: Site, from_s: int, many: int) -> Iterator[tuple[int, bytes]]:
-    """Yield calls of many callers to one person, every other one answered, then transfers."""
+def _person(
+    site: Site, from_s: int, many: int, partitions: int
+) -> Iterator[tuple[int, int, bytes]]:
+    """Yield calls of many callers to one person, every other one answered, then transfers.
+
+    Over more partitions than one they come out of order, by as much as a batch.
+    """
     for n in range(many):
         at_us = site.moment_us(from_s) + n * SECOND_US
         number = from_s * 10 + n
         answered = n % 2 == 0
-        yield 0, _called(number, at_us, "cust-one", f"desk@{number}.example", answered=answered)
+        value = _called(number, at_us, "cust-one", f"desk@{number}.example", answered=answered)
+        yield 0, n // 2 % partitions, value
     yield from _paid(site, from_s, many, lambda _: "cust-one")
 
 
-def _caller(site: Site, from_s: int, many: int) -> Iterator[tuple[int, bytes]]:
+def _caller(site: Site, from_s: int, many: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield calls of one caller to many people, then transfers of the last of them."""
     for n in range(many):
         number = from_s * 10 + n
         at_us = site.moment_us(from_s) + n * SECOND_US
-        yield 0, _called(number, at_us, f"cust-{number}", "desk@one.example")
+        yield 0, n % 2, _called(number, at_us, f"cust-{number}", "desk@one.example")
     yield from _paid(site, from_s, many, lambda number: f"cust-{number}")
 
 
-def _event(site: Site, from_s: int, many: int, step: int) -> Iterator[tuple[int, bytes]]:
+def _event(site: Site, from_s: int, many: int, step: int) -> Iterator[tuple[int, int, bytes]]:
     """Yield one call as often, each time the same or, with a step, each time told anew."""
     at_us = site.moment_us(from_s)
     called = json.loads(_called(from_s * 10, at_us, "cust-two", "desk@two.example"))
     del called["data"]["ended_at"]
-    yield 1, transfer(from_s * 10, at_us + 60 * SECOND_US, person="cust-two", payee="account-two")
+    paid_us = at_us + 60 * SECOND_US
+    yield 1, 0, transfer(from_s * 10, paid_us, person="cust-two", payee="account-two")
     for n in range(many):
         told = {**called, "id": f"{called['id']}.{n * step}", "sequence": n * step}
-        yield 0, json.dumps(told).encode()
+        yield 0, 0, json.dumps(told).encode()
 
 
 def _paid(
     site: Site, from_s: int, many: int, person: Callable[[int], str]
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, int, bytes]]:
     for n in range(many - _LAST, many):
         number = from_s * 10 + n
         at_us = site.moment_us(from_s) + (n + 60) * SECOND_US
-        yield 1, transfer(number, at_us, person=person(number), payee=f"account-{number}")
+        yield 1, 0, transfer(number, at_us, person=person(number), payee=f"account-{number}")
 
 
 def _called(number: int, at_us: int, person: str, caller: str, *, answered: bool = True) -> bytes:
@@ -227,13 +249,13 @@ def _called(number: int, at_us: int, person: str, caller: str, *, answered: bool
     return json.dumps(told).encode()
 
 
-def _half_good(site: Site, numbers: range) -> Iterator[tuple[int, bytes]]:
+def _half_good(site: Site, numbers: range) -> Iterator[tuple[int, int, bytes]]:
     for n in numbers:
         at_us = site.moment_us(n)
-        yield 0, call(n, at_us, "contact" if n % 5 == 0 else "stranger")
-        yield 0, MALFORMED[n % len(MALFORMED)]
-        yield 1, transfer(n, at_us + 60 * SECOND_US, payee=f"account-{n // 3}")
-        yield 1, MALFORMED[(n + 1) % len(MALFORMED)]
+        yield 0, n % 2, call(n, at_us, "contact" if n % 5 == 0 else "stranger")
+        yield 0, n % 2, MALFORMED[n % len(MALFORMED)]
+        yield 1, n % 2, transfer(n, at_us + 60 * SECOND_US, payee=f"account-{n // 3}")
+        yield 1, n % 2, MALFORMED[(n + 1) % len(MALFORMED)]
         if n % 4 == 0:
-            yield 0, blocked(n, at_us + 120 * SECOND_US)
-            yield 0, MALFORMED[n % len(MALFORMED)]
+            yield 0, n % 2, blocked(n, at_us + 120 * SECOND_US)
+            yield 0, n % 2, MALFORMED[n % len(MALFORMED)]

@@ -138,13 +138,13 @@ async def _feeds(brokers: Brokers, scale: Scale, say: Say) -> str:
 
 async def _floods(brokers: Brokers, scale: Scale, say: Say) -> str:
     address = brokers[0].address
-    told, loads = await floods.of_one_key(address, max(1, scale.flood // 5), scale.flood)
+    told, loads = await floods.of_one_key(address, max(1, scale.flood // 5), scale.flood, say)
     say(str(told))
     return f"{_ABOUT_FLOODS}{floods.table(loads)}\n{table([told])}\n{notes([told])}"
 
 
 async def _malformed(brokers: Brokers, scale: Scale, say: Say) -> str:
-    told, loads = await floods.of_malformed(brokers[0].address, scale.malformed)
+    told, loads = await floods.of_malformed(brokers[0].address, scale.malformed, say)
     say(str(told))
     about = "One worker; its memory, part by part.\n\n"
     return f"{about}{floods.table(loads)}\n{table([told])}\n{notes([told])}"

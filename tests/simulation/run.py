@@ -82,7 +82,10 @@ INGEST = Ingest(RULES, _settings().timing, Pseudonyms(SECRET.encode(), frozenset
 
 @dataclass
 class Plan:
-    """What a seed makes of a run: the records of each partition, and the faults."""
+    """What a seed makes of a run: the records of each partition, and the faults.
+
+    Where it `is_slow`, each row of a facts log takes all the time that a batch may take.
+    """
 
     records: dict[Partition, list[bytes]]
     workers: int
@@ -93,6 +96,7 @@ class Plan:
     strays: int
     is_silent: bool
     has_late: bool
+    is_slow: bool
 
 
 def plan_of(seed: int) -> Plan:
@@ -113,6 +117,7 @@ def plan_of(seed: int) -> Plan:
         strays=random.choice((0, 0, 2, 4)),
         is_silent=is_silent,
         has_late=has_late,
+        is_slow=random.random() < 0.2,
     )
 
 
@@ -193,7 +198,10 @@ class _Told:
 class Worker:
     """The real stations and the real intake over ports of a simulated Kafka."""
 
-    def __init__(self, kafka: Kafka, name: str, failures: list[BaseException]) -> None:
+    def __init__(
+        self, kafka: Kafka, name: str, failures: list[BaseException], *, is_slow: bool
+    ) -> None:
+        self._longest_s = 0.0 if is_slow else 1.0
         self.process = Process(name)
         self.context = copy_context()
         self.context.run(OWNER.set, self.process)
@@ -228,7 +236,12 @@ class Worker:
         self._agents = [asyncio.create_task(self._work(taking_in)) for _ in range(2)]
         for stage in STAGES:
             station = CorrelateStation(
-                asyncio.Queue(), settings=_settings(), stage=stage, sender=ports, facts_log=ports
+                asyncio.Queue(),
+                settings=_settings(),
+                stage=stage,
+                sender=ports,
+                facts_log=ports,
+                longest_s=self._longest_s,
             )
             stations[stage.log.name] = station
             self._agents += [asyncio.create_task(self._work(station)) for _ in range(2)]
@@ -345,7 +358,12 @@ class Run:
         return any(b'"transactions",1,' in (r.value or b"") for r in self.kafka.logs["facts.0", 0])
 
     def _spawn(self) -> None:
-        worker = Worker(self.kafka, f"w{next(self._names):04}", self.failures)
+        worker = Worker(
+            self.kafka,
+            f"w{next(self._names):04}",
+            self.failures,
+            is_slow=self.plan.is_slow,
+        )
         self.workers.append(worker)
         worker.start()
 
