@@ -14,6 +14,8 @@ from streams.brokers import JavaBroker, answers
 class RestartableBroker:
     """A broker that can be killed, and started again over the same data."""
 
+    process: "subprocess.Popen[bytes]"
+
     def __init__(self, address: str, command: Sequence[str]) -> None:
         """Prepare a broker.
 
@@ -23,11 +25,10 @@ class RestartableBroker:
         """
         self.address = address
         self._command = command
-        self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self) -> None:
         """Start it."""
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
@@ -45,9 +46,8 @@ class RestartableBroker:
 
     def kill(self) -> None:
         """Kill it as a power cut would."""
-        assert self._process is not None, "it has been started"
-        self._process.kill()
-        self._process.wait()
+        self.process.kill()
+        self.process.wait()
 
 
 class _Node(JavaBroker):
