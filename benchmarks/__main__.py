@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks import instructions, machine, page, program, simulated, stages
+from benchmarks import floods, instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
 from benchmarks import town as town_page
 from benchmarks.contest import compete
@@ -79,6 +79,28 @@ def growth(
     plot.write_text(found.chart(RULES), encoding="utf-8")
     text = f"## Growth\n\n{_about_growth(seed, rounds)}\n\n{found.text(plot)}"
     page.put(out, "growth", text)
+    sys.stdout.write(text)
+
+
+@app.command()
+def flood(
+    *,
+    events: Events = 1_000_000,
+    seed: Seed = 1,
+    folder: Folder = _FOLDER,
+    out: Out = _PAGE,
+) -> None:
+    """Flood one key in seven ways, and compare the time per event with the mean of a day."""
+    workload = Workload(Size(events, seed=seed), folder)
+    rules = folder / "rules-1"
+    write_rules(rules, variants(1))
+    text = (
+        f"## Floods of one key\n\n{events:,} events within an hour under one key, of which 10,000 "
+        "of a type are remembered; every alert record is written. JSON lines, whole processes, "
+        f"one round, processor time. On {machine.described()}.\n\n"
+        f"{floods.run(events, workload.jsonl(), rules, say)}"
+    )
+    page.put(out, "floods", text)
     sys.stdout.write(text)
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from benchmarks import feeds, floods, machine, stock
+from benchmarks import feeds, machine, overload, stock
 from benchmarks.rows import Run, notes, run_all, site_at, table
 from streams.agents.correlate import CorrelateStation
 from streams.bus import Bus as WorkersBus
@@ -138,16 +138,16 @@ async def _feeds(brokers: Brokers, scale: Scale, say: Say) -> str:
 
 async def _floods(brokers: Brokers, scale: Scale, say: Say) -> str:
     address = brokers[0].address
-    told, loads = await floods.of_one_key(address, max(1, scale.flood // 5), scale.flood, say)
+    told, loads = await overload.of_one_key(address, max(1, scale.flood // 5), scale.flood, say)
     say(str(told))
-    return f"{_ABOUT_FLOODS}{floods.table(loads)}\n{table([told])}\n{notes([told])}"
+    return f"{_ABOUT_FLOODS}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
 
 
 async def _malformed(brokers: Brokers, scale: Scale, say: Say) -> str:
-    told, loads = await floods.of_malformed(brokers[0].address, scale.malformed, say)
+    told, loads = await overload.of_malformed(brokers[0].address, scale.malformed, say)
     say(str(told))
     about = "One worker; its memory, part by part.\n\n"
-    return f"{about}{floods.table(loads)}\n{table([told])}\n{notes([told])}"
+    return f"{about}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
 
 
 async def _faust(brokers: Brokers, scale: Scale, say: Say) -> str:

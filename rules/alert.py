@@ -1,7 +1,6 @@
 """One record of an alert, its identity, and its bytes: always the same for the same claim."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -18,8 +17,7 @@ NAMESPACE: Final = UUID("293d4950-186f-428b-b851-8c8e19aec016")
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True):
     """One record of an alert: a revision of the claim.
 
     `content` is what the rule says of its match; a later revision is better informed. A signal

@@ -298,8 +298,7 @@ class Emitter:
             first, second = self._event(node.first), self._event(node.second)
             return f"{self._bind(gap_us)}({first}, {second})"
         field = None if node.field is None else node.field.name
-        of_money = node.kind is Kind.MONEY
-        compute = self._bind(aggregate(node.function, of_money=of_money))
+        compute = self._bind(aggregate(node.function))
         return f"{compute}({self._members(node.step)}, {field!r})"
 
     def _emit_truth(self, node: Compare | Among | Unknown | Junction | Negation) -> str:

@@ -16,6 +16,19 @@ each of them starts no later than `forward` after the anchor's start, and its re
 by `reach + forward + settle`: every anchor that it could serve starts at most `reach` after it and
 is closed by then.
 
+To judge again is not to search again (`rules.matching`). What was reported at an anchor is the
+best of all bindings with the events there were. One event that has come or changed, and that can
+only be bound by itself, leaves every binding without it as good as it was; so the new answer is
+the better of the old one, if that is without the event, and the best binding with it. A new event
+under `unless` can only take bindings away, so the old answer stands unless it is hit. Everything
+else (the anchor itself, a set, an `unless` that changed, an event that the old answer rests on) is
+searched whole. A search that was cut short leaves its mark on all that follows from it.
+
+Sets are kept up to date rather than collected (`rules.window`): all that a relation says of a
+member is that it starts no earlier than one moment, no later than another, and ends no earlier
+than a third, so a set is what lies within three bounds that move a little with each event; what
+`having` asks of it is counted as members come and go.
+
 No rule is asked about an event by itself. Conditions that an event alone decides are judged once
 for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
 together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never
@@ -32,48 +45,21 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from rules.alert import Alert, Json, alert_id
-from rules.claim import content_of
+from rules.alert import Alert
+from rules.case import Case, CaseKey, least_of_each_type
+from rules.claim import Teller
 from rules.fact import Event, Fact, Identity, Mark, greatest
 from rules.groups import Group, group_plans
 from rules.history import FirstRows, History
 from rules.judging import Judging, Lost, Mask, OwnConditions
-from rules.matching import Match, Plan, make_plan
+from rules.matching import Change, Found, match, rematch
+from rules.plan import Plan, make_plan
 from rules.rule import RuleSet
 from rules.watermark import END_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
-
-_CaseKey = tuple[int, str, Identity]
-"""An alert while it is open: the rule's number, the key's value and the anchor."""
-
-
-@dataclass(slots=True)
-class _Case:
-    """An alert that is not final yet: what it says now, and what was written of it last.
-
-    A frozen one has lost an event to a cap: it keeps what it says and is judged no more.
-    """
-
-    plan: Plan
-    key: str
-    anchor: Event
-    content: Json
-    state: str = "raised"
-    final: bool = False
-    frozen: bool = False
-    open_steps: tuple[str, ...] = ()
-    rests_on: frozenset[Identity] = frozenset()
-    written: tuple[str, bool, Json] | None = None
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing of it is to be written, now or ever if it stays like this."""
-        if self.written is not None:
-            return False
-        waits = self.plan.rule.raises == "when_final" and not self.final
-        return waits or self.state == "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +69,21 @@ class _Use:
     own: OwnConditions
     groups: tuple[Group, ...]
     keep_us: int
+
+
+class _Arrival(NamedTuple):
+    """An event that has come or changed under one key.
+
+    `fits` are the signatures that it fits or did before; `is_new` says that it was not
+    remembered, `is_first` that nothing of it was ever known, even if forgotten since.
+    """
+
+    key: str
+    value: str
+    event: Event
+    fits: Mask
+    is_new: bool
+    is_first: bool
 
 
 class Correlator:
@@ -113,16 +114,17 @@ class Correlator:
         self._max_history = max_history
         self._judging = Judging(rule_set.rules)
         self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]
+        self._tellers = [Teller(plan) for plan in self._plans]
         self._uses = self._make_uses()
         self._histories: dict[str, History] = {}
         # The open alerts that need an event, by key. Of the events of one type that an alert
         # rests on only the least is noted: caps drop it first.
-        self._resting: dict[str, dict[Identity, set[_CaseKey]]] = {}
+        self._resting: dict[str, dict[Identity, set[CaseKey]]] = {}
         self._first_rows = FirstRows()
         self._forgettable: list[tuple[int, str, Identity]] = []
-        self._cases: dict[_CaseKey, _Case] = {}
-        self._closing: list[tuple[int, _CaseKey]] = []
-        self._changed: dict[_CaseKey, _Case] = {}
+        self._cases: dict[CaseKey, Case] = {}
+        self._closing: list[tuple[int, CaseKey]] = []
+        self._changed: dict[CaseKey, Case] = {}
 
     def _make_uses(self) -> dict[tuple[str, str], _Use]:
         groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
@@ -200,25 +202,18 @@ class Correlator:
             self.counts["remembered"] += 1
             self._first_rows.note(revision, needed_until_us)
             heapq.heappush(self._forgettable, (needed_until_us, key, identity))
-            is_new = not history.may_have_dropped(event)
-            self._judge_touched(use, key, value, event, fits, is_new=is_new)
+            is_first = not history.may_have_dropped(event)
+            arrival = _Arrival(key, value, event, fits, is_new=True, is_first=is_first)
+            self._judge_touched(use, arrival)
             self._keep_within_cap(key, event)
         else:
-            self._judge_touched(use, key, value, event, fits | held[3], is_new=False)
+            fits |= held[3]
+            arrival = _Arrival(key, value, event, fits, is_new=False, is_first=False)
+            self._judge_touched(use, arrival)
 
-    def _judge_touched(
-        self, use: _Use, key: str, value: str, event: Event, fits: Mask, *, is_new: bool
-    ) -> None:
-        """Judge the anchors whose match an event that has just changed could touch.
-
-        Args:
-            use: what the event is good for.
-            key: the key under which it has come, and `value` that key's value.
-            value: see `key`.
-            event: the event as it stands now.
-            fits: the signatures that it fits, or did before.
-            is_new: whether nothing of it was known before, even if forgotten since.
-        """
+    def _judge_touched(self, use: _Use, arrival: _Arrival) -> None:
+        """Judge the anchors whose match an event that has just changed could touch."""
+        key, value, event, fits, is_new, is_first = arrival
         if not fits:
             return
         history = self._histories[key]
@@ -226,12 +221,14 @@ class Correlator:
             for anchor, rules in group.touched(history, event, fits):
                 for plan in self._to_judge(group, rules, key, value, anchor):
                     itself = anchor is event
-                    if not (itself or plan.touches(event, fits, anchor)):
+                    parts = () if itself else plan.touched(event, fits, anchor)
+                    if not (itself or parts):
                         continue
                     # A late anchor is judged once; everything else of a closed anchor stands. One
                     # that a cap has dropped may have had its final record.
-                    if (itself and is_new) or not self._is_closed(plan, anchor):
-                        self._judge(plan, key, value, anchor)
+                    if (itself and is_first) or not self._is_closed(plan, anchor):
+                        change = None if itself else Change(event, parts, is_new)
+                        self._judge(plan, key, value, anchor, change)
 
     def _to_judge(
         self, group: Group, rules: Mask, key: str, value: str, anchor: Event
@@ -248,53 +245,75 @@ class Correlator:
     def _is_closed(self, plan: Plan, anchor: Event) -> bool:
         return plan.rule.closes_at(anchor.start_us) < self.watermarks.minimum_us
 
-    def _judge(self, plan: Plan, key: str, value: str, anchor: Event) -> None:
+    def _judge(
+        self, plan: Plan, key: str, value: str, anchor: Event, change: Change | None
+    ) -> None:
+        """Judge a plan at an anchor; `change` is what has changed, if not the anchor itself."""
         case_key = (plan.number, value, anchor.identity)
         case = self._cases.get(case_key)
         if case is not None and case.frozen:
             return
-        match, cut_short = None, False
-        history = self._histories[key]
-        if history.fits(anchor, plan.signatures[plan.anchor]):
-            match, cut_short = plan.match(history, anchor)
-        self.counts["cut_short"] += cut_short
-        if match is not None:
-            self._hold(key, case_key, case, match, cut_short=cut_short)
+        found = self._find(plan, self._histories[key], anchor, case, change)
+        if found.match is not None:
+            self._hold(key, case_key, case, found)
         elif case is not None:
             # What a cap kept from being found takes no alert away.
-            if cut_short:
-                _freeze(case)
+            if found.cut_short:
+                case.freeze()
             else:
-                case.state = "withdrawn"
+                case.state, case.match = "withdrawn", None
                 self._rest(key, case_key, case, frozenset())
             self._changed[case_key] = case
 
-    def _hold(
-        self, key: str, case_key: _CaseKey, case: _Case | None, match: Match, *, cut_short: bool
-    ) -> None:
+    def _find(
+        self,
+        plan: Plan,
+        history: History,
+        anchor: Event,
+        case: Case | None,
+        change: Change | None,
+    ) -> Found:
+        """Return the match at an anchor, and whether some choice has not been tried for it."""
+        if not history.fits(anchor, plan.signatures[plan.anchor]):
+            return Found(None, cut_short=False)
+        if change is None:
+            found, is_whole = match(plan, history, anchor), True
+        else:
+            held = None if case is None else case.match
+            found, is_whole = rematch(plan, history, anchor, held, change)
+        self.counts["cut_short"] += found.cut_short
+        # What a search has left out stays out until everything is searched again.
+        name = (plan.number, anchor.identity)
+        if found.cut_short:
+            history.cut_short.add(name)
+        elif is_whole:
+            history.cut_short.discard(name)
+        return Found(found.match, name in history.cut_short)
+
+    def _hold(self, key: str, case_key: CaseKey, case: Case | None, found: Found) -> None:
         number, value, _ = case_key
-        plan = self._plans[number]
-        content = dict(content_of(plan, value, match))
+        plan, match = self._plans[number], found.match
+        assert match is not None, "there is something to say"
+        if case is not None and case.match is match:
+            return
+        content = self._tellers[number].content(value, match)
         is_closed = self._is_closed(plan, match.anchor)
         if is_closed:
             content["late"] = True
-        if cut_short:
+        if found.cut_short:
             content["truncated"] = True
         if case is None:
-            case = _Case(plan, value, match.anchor, content, final=is_closed)
+            case = Case(plan, value, match.anchor, content, final=is_closed)
             self._cases[case_key] = case
             # One that is final already has nothing to wait for.
             if not is_closed:
                 closes_us = plan.rule.closes_at(match.anchor.start_us)
                 heapq.heappush(self._closing, (closes_us, case_key))
-        case.state, case.content, case.anchor = "raised", content, match.anchor
-        case.open_steps = _open_steps(plan, match)
-        self._rest(key, case_key, case, _least_of_each_type(match))
+        case.raise_with(match, content)
+        self._rest(key, case_key, case, least_of_each_type(match))
         self._changed[case_key] = case
 
-    def _rest(
-        self, key: str, case_key: _CaseKey, case: _Case, events: frozenset[Identity]
-    ) -> None:
+    def _rest(self, key: str, case_key: CaseKey, case: Case, events: frozenset[Identity]) -> None:
         """Note the events with which an open alert stands or falls, in place of those before."""
         resting = self._resting.setdefault(key, {})
         for identity in case.rests_on - events:
@@ -312,7 +331,7 @@ class Correlator:
         for case_key in sorted(self._resting.get(key, {}).pop(least.identity, ())):
             case = self._cases.get(case_key)
             if case is not None and not (case.final or case.frozen):
-                _freeze(case)
+                case.freeze()
                 self._changed[case_key] = case
         history.drop(least)
         self.counts["remembered"] -= 1
@@ -342,7 +361,12 @@ class Correlator:
 
     def _write(self, revision: int) -> Iterator[Alert]:
         changed, self._changed = self._changed, {}
-        for key in sorted(changed, key=lambda key: (changed[key].anchor.place, key)):
+        several = (
+            changed
+            if len(changed) == 1
+            else sorted(changed, key=lambda key: (changed[key].anchor.place, key))
+        )
+        for key in several:
             case = changed[key]
             now = (case.state, case.final, case.content)
             if case.final or (case.written is None and case.state == "withdrawn"):
@@ -350,50 +374,4 @@ class Correlator:
             if now == case.written or case.is_silent:
                 continue
             case.written = now
-            yield self._record(case, revision)
-
-    def _record(self, case: _Case, revision: int) -> Alert:
-        rule = case.plan.rule
-        settles_at_us = rule.settles_at(case.anchor.start_us)
-        undecided: tuple[str, ...] = ()
-        if not case.final:
-            behind = self.watermarks.behind(rule.closes_at(case.anchor.start_us))
-            waits = [f"feed {feed} is behind" for feed in behind]
-            if rule.reads_alerts and behind:
-                # The second stage knows no feeds, only how far the first has come.
-                waits = ["the alerts of other rules can still change"]
-            still = [f"unless {part.name} comes" for part in rule.unless]
-            undecided = (*case.open_steps, *still, *waits)
-        return Alert(
-            alert_id=alert_id(rule, case.anchor.identity, case.key),
-            revision=revision,
-            state=case.state,
-            final=case.final,
-            anchor_start_us=case.anchor.start_us,
-            settles_at_us=settles_at_us,
-            undecided=undecided,
-            content=case.content,
-            is_signal=rule.is_signal,
-        )
-
-
-def _least_of_each_type(match: Match) -> frozenset[Identity]:
-    """Return the events that a cap would drop before all others that a match rests on."""
-    # The members of a set are of one type and in order of place.
-    firsts = (bound[0] if isinstance(bound, tuple) else bound for bound in match.bound if bound)
-    least: dict[str, Event] = {}
-    for event in firsts:
-        held = least.setdefault(event.identity.type, event)
-        if event.place < held.place:
-            least[event.identity.type] = event
-    return frozenset(event.identity for event in least.values())
-
-
-def _freeze(case: _Case) -> None:
-    case.frozen = True
-    case.content = {**case.content, "truncated": True}
-
-
-def _open_steps(plan: Plan, match: Match) -> tuple[str, ...]:
-    names = (plan.rule.parts[part].name for part, event in match.events() if event.open)
-    return tuple(f"{name} has no end yet" for name in dict.fromkeys(names))
+            yield case.record(revision, self.watermarks)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rules.fact import Event
 from rules.history import History
 from rules.judging import Mask
-from rules.matching import Plan
+from rules.plan import Plan
 
 _MOST_KNOWN = 4_096
 
@@ -70,7 +70,7 @@ class Group:
         for number, (plan, own) in enumerate(zip(self._plans, parts, strict=True)):
             for part in own:
                 for event_type, signature in plan.signatures[part].items():
-                    found[event_type].add(1 << number, signature, *plan.range_of(part))
+                    found[event_type].add(1 << number, signature, *plan.ranges[part])
         return dict(found)
 
     @property
@@ -94,11 +94,12 @@ class Group:
         for event_type, anchors in self._anchors.items():
             if event_type == own_type and (found := anchors.rules(fits)):
                 yield event, found
-            for row in history.between(
-                event_type, start_us - table.greatest_us, start_us - table.least_us
-            ):
-                if row[2] is not event and (found := rules & anchors.rules(row[3])):
-                    yield row[2], found
+            among = history.of_type(event_type)
+            if among is None:
+                continue
+            for kind, rows in among.kinds(start_us - table.greatest_us, start_us - table.least_us):
+                if found := rules & anchors.rules(kind):
+                    yield from ((row[2], found) for row in rows if row[2] is not event)
 
     def possible(self, history: History, anchor: Event, rules: Mask) -> Mask:
         """Return of these rules those that could match: every step has something to bind."""
@@ -106,11 +107,11 @@ class Group:
         for tables in self._needs:
             found = 0
             for event_type, table in tables.items():
-                found |= table.rules(
-                    history.fitted_between(
-                        event_type, start_us + table.least_us, start_us + table.greatest_us
+                among = history.of_type(event_type)
+                if among is not None:
+                    found |= table.rules(
+                        among.fitted(start_us + table.least_us, start_us + table.greatest_us)
                     )
-                )
             rules &= found
             if not rules:
                 break

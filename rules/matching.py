@@ -1,284 +1,346 @@
 """Which choice of events, one for each step, fulfils a rule at an anchor."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
-from rules.condition import Expression, compile_expression, gap_us
-from rules.events import Kind
 from rules.fact import Event
 from rules.history import History
-from rules.judging import Judging, Mask
-from rules.rule import Rule, Step
-
-Judge = Callable[[Any], bool | None]
-
-Bound = Event | tuple[Event, ...] | None
-"""What one part of a rule binds: an event, the members of a set in order of place, or nothing."""
-
-Piece = str | tuple[Callable[[Any], Any], Kind]
-"""A part of a message: words, or what computes a value, with its kind."""
+from rules.plan import Judge, Plan
+from rules.tally import Members
+from rules.window import BEFORE_US, Limits, Window
 
 MAX_TRIED = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The reported binding of a rule at an anchor: what each part binds, and the score.
 
-    `unless` parts bind nothing, and so does evidence that is not there.
+    `unless` parts bind nothing, and so does evidence that is not there. The members of a set are
+    those of the moment: a set is kept up to date, so they must be read before anything changes.
     """
 
     anchor: Event
-    bound: tuple[Bound, ...]
+    bound: tuple[Event | Members | None, ...]
     score: int
 
-    def events(self) -> Iterator[tuple[int, Event]]:
-        """Yield every event that the match rests on, with the place of its part."""
-        for part, bound in enumerate(self.bound):
-            for event in () if bound is None else bound if isinstance(bound, tuple) else (bound,):
-                yield part, event
+    def rests_on(self, event: Event) -> bool:
+        """Tell whether some part that is no set binds this event, or another record of it."""
+        return any(type(b) is Event and b.identity == event.identity for b in self.bound)
+
+
+class Found(NamedTuple):
+    """The best match of a search, and whether it ended before everything was tried."""
+
+    match: Match | None
+    cut_short: bool
+
+
+class Change(NamedTuple):
+    """An event that has come or changed, and the parts of a rule in which it could count."""
+
+    event: Event
+    parts: Sequence[int]
+    is_new: bool
+
+
+def match(plan: Plan, history: History, anchor: Event) -> Found:
+    """Return the holding binding with this anchor that has the highest score, or None.
+
+    Ties go to the greatest binding, compared step by step in file order, each step by its
+    event's place: the search goes through them from the greatest down, so of equal scores the
+    first that holds is the answer.
+    """
+    search = _Search(plan, history, anchor)
+    best, cut_short = search.run()
+    if plan.has_sets and best is not None:
+        best = search.bind_again(best)
+    return Found(best, cut_short)
+
+
+def rematch(
+    plan: Plan, history: History, anchor: Event, held: Match | None, change: Change
+) -> tuple[Found, bool]:
+    """Return what `match` does, given what it returned before one event changed.
+
+    Where the event can only be bound by itself, every binding without it is as good as it was,
+    and the best of those is the one that was held, unless that had the event. So only bindings
+    with the event are tried. A new event under `unless` takes bindings away and brings none.
+    The second value tells whether everything was searched again all the same.
+    """
+    unless, evidence = plan.firsts
+    pins = []
+    for part in change.parts:
+        if plan.rule.parts[part].each:
+            return match(plan, history, anchor), True
+        if part < unless or part >= evidence:
+            # At this anchor no other event is the anchor.
+            pins += [part] if part != plan.anchor else []
+        elif not change.is_new or (held is not None and _is_hit(plan, held, part, change.event)):
+            return match(plan, history, anchor), True
+    if held is not None and not change.is_new and held.rests_on(change.event):
+        return match(plan, history, anchor), True
+    best, cut_short = held, False
+    for part in pins:
+        found = _Search(plan, history, anchor, (part, change.event)).run()
+        cut_short |= found.cut_short
+        if found.match is not None and _is_better(plan, found.match, best):
+            best = found.match
+    if plan.has_sets and best is not None and best is not held:
+        best = _Search(plan, history, anchor).bind_again(best)
+    return Found(best, cut_short), False
+
+
+def _is_hit(plan: Plan, held: Match, part: int, event: Event) -> bool:
+    """Tell whether a new event satisfies an `unless` of a match."""
+    chosen: list[Any] = [*held.bound, held.anchor]
+    chosen[part] = event
+    return _all_true(plan.checks[part], chosen)
+
+
+def _all_true(judges: Sequence[Judge], chosen: Sequence[Any]) -> bool:
+    for judge in judges:  # noqa: SIM110 - nothing is asked as often, and a generator costs more
+        if judge(chosen) is not True:
+            return False
+    return True
+
+
+def _is_better(plan: Plan, found: Match, held: Match | None) -> bool:
+    """Tell whether a match is to be reported in place of one that was; also if it is the same."""
+    if held is None or found.score != held.score:
+        return held is None or found.score > held.score
+    return _places(plan, found) >= _places(plan, held)
+
+
+def _places(plan: Plan, of: Match) -> list[Any]:
+    return [of.bound[step].place for step in plan.single]  # type: ignore[union-attr]  # a single step binds an event
 
 
 class _Search:
     """One search: what is chosen so far, the best match yet, and how much has been tried.
 
-    `chosen` has a place for each part and one more, at the end, for the anchor: a set that is
-    the anchor stands for all its members in its own place, and for the latest at the end.
+    With a pin, only bindings are tried in which that part has that event. The members of the sets
+    of the best are those of whatever binding was judged last, until it is bound again.
     """
 
-    def __init__(self, history: History, anchor: Event, parts: int) -> None:
-        self.history = history
-        self.anchor = anchor
-        self.chosen: list[Any] = [None] * parts + [anchor]
-        self.best: Match | None = None
-        self.most: int | None = None
-        self.tried = 0
-        self.cut_short = False
+    _best: Match | None = None
+    _most: int | None = None
+    _tried = 0
+    _cut_short = False
 
+    def __init__(
+        self, plan: Plan, history: History, anchor: Event, pin: tuple[int, Event] | None = None
+    ) -> None:
+        self._plan = plan
+        self._history = history
+        self._anchor = anchor
+        self._pin = pin
+        self._alone: list[Any] = [None] * len(plan.rule.parts) + [anchor]
+        if plan.anchor in plan.single:
+            self._alone[plan.anchor] = anchor
+        self._chosen = list(self._alone)
+        self._firsts: dict[int, list[Event]] = {}
 
-@dataclass(frozen=True)
-class Plan:
-    """A rule made ready: its conditions compiled, each check where it can first be judged.
+    def run(self) -> Found:
+        """Try what there is to try."""
+        if self._pin is not None:
+            part, event = self._pin
+            if not self._history.fits(event, self._plan.signatures[part]):
+                return Found(None, cut_short=False)
+            self._chosen[part] = event
+        self._extend(0)
+        return Found(self._best, self._cut_short)
 
-    Attributes:
-        number: Tells the rule from the others of its set.
-        signatures: For each part and type of event, that of the conditions which such an event
-            alone decides.
-        checks: For each part, the relations and joint conditions to judge once its event is
-            chosen: of a single step those that it completes, of any other part its own.
-        having: For each part, the conditions over its set.
-        single: The places of the steps that bind one event; `sets` of those that bind a set.
-    """
+    def bind_again(self, best: Match) -> Match:
+        """Return a match whose sets are its own again, and not those of what was judged since."""
+        chosen = [*best.bound, self._anchor]
+        for part, bound in enumerate(best.bound):
+            if isinstance(bound, Members):
+                chosen[part] = self._members(part, chosen)
+        return Match(self._anchor, tuple(chosen[:-1]), best.score)
 
-    number: int
-    rule: Rule
-    signatures: tuple[Mapping[str, Mask], ...]
-    checks: tuple[tuple[Judge, ...], ...]
-    having: tuple[tuple[Judge, ...], ...]
-    anchor: int
-    single: tuple[int, ...]
-    sets: tuple[int, ...]
-    message: tuple[Piece, ...]
-
-    def range_of(self, part: int) -> tuple[int, int]:
-        """Return the least and greatest start of a part's events, from the anchor's start."""
-        return self.rule.span.ranges[self.rule.parts[part].name]
-
-    def touches(self, event: Event, fits: Mask, anchor: Event) -> bool:
-        """Tell whether an event with these signatures could count in a match at an anchor."""
-        event_type, distance_us = event.identity.type, event.start_us - anchor.start_us
-        for part, signatures in enumerate(self.signatures):
-            if signatures.get(event_type, 0) & fits:
-                least_us, greatest_us = self.range_of(part)
-                if least_us <= distance_us <= greatest_us:
-                    return True
-        return False
-
-    def match(self, history: History, anchor: Event) -> tuple[Match | None, bool]:
-        """Return the holding binding with this anchor that has the highest score, or None.
-
-        Ties go to the greatest binding, compared step by step in file order, each step by its
-        event's place: the search goes through them from the greatest down, so of equal scores
-        the first that holds is the answer. The second value tells whether the search was cut
-        short because it had tried `MAX_TRIED` choices.
-        """
-        search = _Search(history, anchor, len(self.rule.parts))
-        if self.anchor in self.single:
-            search.chosen[self.anchor] = anchor
-        self._extend(search, 0)
-        return search.best, search.cut_short
-
-    def _extend(self, search: _Search, at: int) -> None:
-        """Choose an event for each single step that is left, the greatest first."""
-        if at == len(self.single):
-            self._complete(search)
+    def _extend(self, at: int) -> None:
+        """Choose an event for each single step that is left."""
+        plan, chosen = self._plan, self._chosen
+        if self._pin is not None and not self._may_serve(self._pin[0], at):
             return
-        step = self.single[at]
-        if step == self.anchor:
-            self._extend(search, at + 1)
+        if at == len(plan.single):
+            self._complete()
             return
-        for event in self._candidates(search, step):
-            if self._is_settled(search):
+        step = plan.single[at]
+        if chosen[step] is None:
+            self._try_each(step, at)
+        elif step == plan.anchor or self._holds(step):
+            self._extend(at + 1)
+
+    def _may_serve(self, part: int, at: int) -> bool:
+        """Tell whether a pinned evidence fits the steps chosen, if those are all that it names."""
+        return part in self._plan.single or at != self._plan.ready[part] or self._holds(part)
+
+    def _try_each(self, step: int, at: int) -> None:
+        """Try the candidates of a step, the greatest first."""
+        chosen = self._chosen
+        for event in self._candidates(step, chosen):
+            if self._is_settled():
                 break
-            if any(event is other for other in search.chosen):
+            if any(event is other for other in chosen):
                 continue
-            if search.tried >= MAX_TRIED:
-                search.cut_short = True
+            if self._tried >= MAX_TRIED:
+                self._cut_short = True
                 break
-            search.tried += 1
-            search.chosen[step] = event
-            if self._hold(step, search.chosen):
-                self._extend(search, at + 1)
-            search.chosen[step] = None
+            self._tried += 1
+            chosen[step] = event
+            if self._holds(step):
+                self._extend(at + 1)
+            chosen[step] = None
 
-    def _candidates(self, search: _Search, part: int) -> Iterator[Event]:
-        least_us, greatest_us = self.range_of(part)
-        start_us = search.anchor.start_us
-        return search.history.greatest_first(
-            self.signatures[part], start_us + least_us, start_us + greatest_us
-        )
+    def _holds(self, part: int) -> bool:
+        return _all_true(self._plan.checks[part], self._chosen)
 
-    def _hold(self, part: int, chosen: Sequence[Any]) -> bool:
-        return all(judge(chosen) is True for judge in self.checks[part])
+    def _candidates(self, part: int, chosen: Sequence[Any]) -> Iterator[Event]:
+        """Yield what fits a part and may lie to the events that are chosen as it must."""
+        plan, history, start_us = self._plan, self._history, self._anchor.start_us
+        signatures = plan.signatures[part]
+        several = history.of_types(signatures)
+        if not several:
+            return iter(())
+        least_us, greatest_us = plan.ranges[part]
+        least_us, greatest_us = least_us + start_us, greatest_us + start_us
+        for place, relation in plan.ties[part]:
+            other = chosen[place]
+            if other is not None:
+                from_us, to_us, ends_from_us = relation.limits(other)
+                if ends_from_us != BEFORE_US:
+                    from_us = ends_from_us - max([rows.longest_us for rows in several])
+                # This is what floods are made of, so no function is called.
+                least_us = from_us if from_us > least_us else least_us  # noqa: FURB136 - see above
+                greatest_us = to_us if to_us < greatest_us else greatest_us  # noqa: FURB136 - see above
+        return history.greatest_first(signatures, least_us, greatest_us)
 
-    def _is_settled(self, search: _Search) -> bool:
+    def _is_settled(self) -> bool:
         """Tell whether no other choice can have a higher score than the best so far."""
-        if search.best is None:
+        if self._best is None:
             return False
-        if search.most is None:
-            search.most = self._most(search)
-        return search.best.score == search.most
+        if self._most is None:
+            self._most = self._plan.rule.base + sum(
+                self._plan.rule.parts[part].weight
+                for part in range(self._plan.firsts[1], len(self._plan.rule.parts))
+                if self._may_be_there(part)
+            )
+        return self._best.score == self._most
 
-    def _most(self, search: _Search) -> int:
-        """Return a score that none can exceed: of evidence that has no candidate, nothing."""
-        first = len(self.rule.parts) - len(self.rule.evidence)
-        return self.rule.base + sum(
-            part.weight
-            for number, part in enumerate(self.rule.evidence, first)
-            # A set may be satisfied by having no member.
-            if part.having or any(True for _ in self._candidates(search, number))
-        )
+    def _may_be_there(self, part: int) -> bool:
+        """Tell whether an evidence may be there for some choice."""
+        # A set may be satisfied by having no member.
+        if self._plan.having[part]:
+            return True
+        if self._plan.ready[part] == 0:
+            return bool(self._of_anchor(part))
+        return any(True for _ in self._candidates(part, self._alone))
 
-    def _complete(self, search: _Search) -> None:
+    def _complete(self) -> None:
         """Judge sets, `unless` and evidence for the events chosen; keep the better match."""
-        chosen = list(search.chosen)
-        if not self._has_sets(search, chosen):
+        plan, chosen = self._plan, list(self._chosen)
+        unless, evidence = plan.firsts
+        if not self._has_sets(chosen):
             return
-        first = len(self.rule.steps)
-        evidence = first + len(self.rule.unless)
-        for part in range(first, evidence):
-            if self._is_there(search, part, chosen):
+        for part in range(unless, evidence):
+            if self._is_there(part, chosen):
                 return
             chosen[part] = None
-        score = self.rule.base
-        for part in range(evidence, len(self.rule.parts)):
-            if self._is_there(search, part, chosen):
-                score += self.rule.parts[part].weight
+        score = plan.rule.base
+        for part in range(evidence, len(plan.rule.parts)):
+            if self._is_there(part, chosen):
+                score += plan.rule.parts[part].weight
             else:
                 chosen[part] = None
-        if search.best is None or score > search.best.score:
-            search.best = Match(search.anchor, tuple(chosen[:-1]), score)
+        if self._best is None or score > self._best.score:
+            self._best = Match(self._anchor, tuple(chosen[:-1]), score)
 
-    def _has_sets(self, search: _Search, chosen: list[Any]) -> bool:
-        for part in self.sets:
-            chosen[part] = self._members(search, part, chosen)
-            if not (chosen[part] or self.rule.parts[part].having):
+    def _has_sets(self, chosen: list[Any]) -> bool:
+        plan = self._plan
+        for part in plan.sets:
+            members = chosen[part] = self._members(part, chosen)
+            if not (members or plan.having[part]):
                 return False
-            if part == self.anchor and not any(e is search.anchor for e in chosen[part]):
+            if part == plan.anchor and not members.has(self._anchor):
                 return False
-        return all(judge(chosen) is True for part in self.sets for judge in self.having[part])
+        return all(_all_true(plan.having[part], chosen) for part in plan.sets)
 
-    def _is_there(self, search: _Search, part: int, chosen: list[Any]) -> bool:
+    def _is_there(self, part: int, chosen: list[Any]) -> bool:
         """Tell whether an `unless` or an evidence is satisfied, and bind it to what does so."""
-        if not self.rule.parts[part].each:
-            chosen[part] = next(self._fitting(search, part, chosen), None)
+        plan = self._plan
+        if not plan.rule.parts[part].each:
+            # Most often there is nothing at all.
+            is_possible = self._history.of_types(plan.signatures[part])
+            chosen[part] = self._greatest(part, chosen) if is_possible else None
             return chosen[part] is not None
-        chosen[part] = self._members(search, part, chosen)
-        if self.having[part]:
-            return all(judge(chosen) is True for judge in self.having[part])
+        chosen[part] = self._members(part, chosen)
+        if plan.having[part]:
+            return _all_true(plan.having[part], chosen)
         return bool(chosen[part])
 
-    def _members(self, search: _Search, part: int, chosen: list[Any]) -> tuple[Event, ...]:
-        return tuple(self._fitting(search, part, chosen))[::-1]
+    def _greatest(self, part: int, chosen: list[Any]) -> Event | None:
+        """Return the greatest event that satisfies an `unless` or an evidence."""
+        fitting = self._fitting(part, chosen)
+        if self._plan.ready[part] == 0:
+            fitting = iter(self._of_anchor(part))
+        taken = self._taken(chosen)
+        return next((e for e in fitting if not any(e is other for other in taken)), None)
 
-    def _fitting(self, search: _Search, part: int, chosen: list[Any]) -> Iterator[Event]:
-        """Yield what fits a set, an `unless` or an evidence, the greatest first."""
-        taken = [search.chosen[step] for step in self.single]
-        for event in self._candidates(search, part):
-            if any(event is other for other in taken):
-                continue
-            if part == self.anchor and not self._is_in_window(event, search.anchor):
-                continue
+    def _of_anchor(self, part: int) -> list[Event]:
+        """Return what fits a part that names no step but the anchor, as far as may be needed."""
+        if part not in self._firsts:
+            fitting = self._fitting(part, list(self._alone))
+            # Of these at most one is taken by each single step.
+            self._firsts[part] = list(islice(fitting, len(self._plan.single) + 1))
+        return self._firsts[part]
+
+    def _fitting(self, part: int, chosen: list[Any]) -> Iterator[Event]:
+        """Yield what fits an `unless` or an evidence, the greatest first."""
+        checks = self._plan.checks[part]
+        for event in self._candidates(part, chosen):
             chosen[part] = event
-            if self._hold(part, chosen):
+            if _all_true(checks, chosen):
                 yield event
 
-    def _is_in_window(self, event: Event, anchor: Event) -> bool:
-        # That no member starts after the anchor is seen to by the range.
-        window_us = self.rule.parts[self.anchor].window_us
-        return window_us is None or gap_us(event, anchor) <= window_us
+    def _taken(self, chosen: Sequence[Any]) -> tuple[Event, ...]:
+        return tuple([chosen[step] for step in self._plan.single])
 
+    def _members(self, part: int, chosen: Sequence[Any]) -> Members:
+        """Return the members of a set beside the events that are chosen."""
+        ((event_type, signature),) = self._plan.signatures[part].items()
+        rows = self._history.of_type(event_type)
+        if rows is None:
+            return Members()
+        taken = tuple([e for e in self._taken(chosen) if e.identity.type == event_type])
+        limits = self._limits(part, chosen)
+        if not rows.are_many:
+            window = Window(rows, signature, self._joins(part, chosen))
+            return window.move(limits, taken)
+        name = (self._plan.number, part, *[chosen[place] for place in self._plan.named[part]])
+        window = rows.windows.get(name) or rows.keep(
+            name, Window(rows, signature, self._joins(part, chosen))
+        )
+        return window.move(limits, taken)
 
-def make_plan(number: int, rule: Rule, judging: Judging) -> Plan:
-    """Compile a rule; `number` is its place among those whose own conditions are judged."""
-    single = tuple(n for n, step in enumerate(rule.steps) if not step.each)
-    return Plan(
-        number=number,
-        rule=rule,
-        signatures=judging.signatures(number),
-        checks=_place_checks(rule, single),
-        having=tuple(
-            tuple(_compile_in(rule, c.expression) for c in step.having) for step in rule.parts
-        ),
-        anchor=rule.index[rule.anchor],
-        single=single,
-        sets=tuple(n for n, step in enumerate(rule.steps) if step.each),
-        message=tuple(
-            piece if isinstance(piece, str) else (_compile_in(rule, piece), piece.kind)
-            for piece in (() if rule.message is None else rule.message.pieces)
-        ),
-    )
+    def _limits(self, part: int, chosen: Sequence[Any]) -> Limits:
+        """Return where the members of a set lie."""
+        limits = Limits()
+        for place, relation in self._plan.own_ties[part]:
+            limits = limits.within(relation.limits(chosen[place]))
+        if part != self._plan.anchor:
+            return limits
+        start_us, window_us = self._anchor.start_us, self._plan.rule.parts[part].window_us
+        ends_from_us = BEFORE_US if window_us is None else start_us - window_us
+        return limits.within(Limits(BEFORE_US, start_us, ends_from_us))
 
+    def _joins(self, part: int, chosen: Sequence[Any]) -> Callable[[Event], bool]:
+        joints = self._plan.joints[part]
+        beside = list(chosen)
 
-def _place_checks(rule: Rule, single: Sequence[int]) -> tuple[tuple[Judge, ...], ...]:
-    """Put each check of a single step where the last event that it names is chosen."""
-    checks = [_checks(rule, step) for step in rule.parts]
-    placed: list[tuple[Judge, ...]] = [tuple(j for _, j in of_part) for of_part in checks]
-    waiting = [check for n in single for check in checks[n]]
-    anchor = rule.index[rule.anchor]
-    bound = {rule.anchor}
-    for n in sorted(single, key=lambda n: (n != anchor, n)):
-        bound.add(rule.parts[n].name)
-        placed[n] = tuple(judge for names, judge in waiting if names <= bound)
-        waiting = [(names, judge) for names, judge in waiting if not names <= bound]
-    return tuple(placed)
+        def judge(event: Event) -> bool:
+            beside[part] = event
+            return _all_true(joints, beside)
 
-
-def _checks(rule: Rule, step: Step) -> list[tuple[frozenset[str], Judge]]:
-    """Return the step's relations and joint conditions, each with the steps that it names."""
-    found = []
-    for relation in step.relations:
-        pair = (rule.index[step.name], _place_of(rule, relation.other))
-        names = frozenset((step.name, relation.other))
-        found.append((names, _relation(relation.holds, *pair)))
-    return found + [(c.steps, _compile_in(rule, c.expression)) for c in step.joint]
-
-
-def _relation(holds: Callable[[Event, Event], bool], step: int, other: int) -> Judge:
-    return lambda chosen: holds(chosen[step], chosen[other])
-
-
-def _compile_in(rule: Rule, expression: Expression) -> Callable[[Any], Any]:
-    """Compile to a function of what the parts of a rule bind, with the anchor's event last."""
-    return compile_expression(
-        expression,
-        lambda read: f"b[{rule.index[read.step]}].fields.get({read.name!r})",
-        lambda step: f"b[{_place_of(rule, step)}]",
-        lambda step: f"b[{rule.index[step]}]",
-    )
-
-
-def _place_of(rule: Rule, step: str) -> int:
-    """Return where the event of a step is chosen; the anchor's stands at the end as well."""
-    return len(rule.parts) if step == rule.anchor else rule.index[step]
+        return judge

@@ -5,7 +5,7 @@ for each currency; of two amounts in different currencies nothing is known.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from fractions import Fraction
@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rules.money import Money
+from rules.tally import Members, tally_of
 
 Thresholds = Mapping[str, Decimal]
 """One amount per currency, as a parameter or a sum gives it; another currency is unknown."""
@@ -164,52 +165,17 @@ def _number(money: _Amount | None) -> Decimal | None:
     return money.amount if isinstance(money, Money) else None
 
 
-def _known(members: Iterable[Any], field: str) -> list[Any]:
-    return [value for m in members if (value := m.fields.get(field)) is not None]
-
-
-def _count(members: Sequence[Any], field: str | None) -> int | None:
-    if field is None:
-        return len(members)
-    return len(set(_known(members, field))) or None
-
-
-def _over(choose: Callable[[list[Any]], Any]) -> Callable[[Sequence[Any], str], Any]:
-    def compute(members: Sequence[Any], field: str) -> Any:  # noqa: ANN401 - the field's kind
-        known = _known(members, field)
-        return choose(known) if known else None
-
-    return compute
-
-
-def _over_money(
-    choose: Callable[[list[Decimal]], Decimal],
-) -> Callable[[Sequence[Any], str], Thresholds | None]:
-    def compute(members: Sequence[Any], field: str) -> Thresholds | None:
-        amounts: dict[str, list[Decimal]] = {}
-        for money in _known(members, field):
-            amounts.setdefault(money.currency, []).append(money.amount)
-        return {c: choose(amounts[c]) for c in sorted(amounts)} or None
-
-    return compute
-
-
-_AGGREGATES: Final[Mapping[str, Callable[..., Any]]] = {
-    "count": _count,
-    "sum": _over(sum),
-    "least": _over(min),
-    "greatest": _over(max),
-}
-_OF_MONEY: Final[Mapping[str, Callable[..., Any]]] = {
-    "sum": _over_money(lambda amounts: sum(amounts, Decimal(0))),
-    "least": _over_money(min),
-    "greatest": _over_money(max),
-}
-
-
-def aggregate(function: str, *, of_money: bool) -> Callable[[Sequence[Any], str | None], Any]:
+def aggregate(function: str) -> Callable[[Sequence[Any], str | None], Any]:
     """Return the function of a set's events and a field's name that `having` calls by name."""
-    return (_OF_MONEY if of_money else _AGGREGATES)[function]
+
+    def compute(members: Sequence[Any], field: str | None) -> Any:  # noqa: ANN401 - as asked for
+        if field is None:
+            return len(members)
+        if isinstance(members, Members):
+            return members.known(function, field)
+        return tally_of(function, members, field).result()
+
+    return compute
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {

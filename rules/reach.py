@@ -9,14 +9,22 @@ paths"; Floyd and Warshall's algorithm, since rules have a handful of steps).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from rules.condition import gap_us
 from rules.events import EVENTS
 from rules.fact import Event
 from rules.timing import Timing
+from rules.window import BEFORE_US, Limits
 
 RelationKind = Literal["after", "before", "around", "during"]
+
+_TURNED: Final[Mapping[RelationKind, RelationKind]] = {
+    "after": "before",
+    "before": "after",
+    "around": "around",
+    "during": "during",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,19 @@ class Relation:
         if self.kind == "before" and event.start_us > other.start_us:
             return False
         return gap_us(event, other) <= self.within_us
+
+    def limits(self, other: Event) -> Limits:
+        """Return where every event lies of which `holds` is true, and no other event does."""
+        return Limits(
+            other.start_us if self.kind == "after" else BEFORE_US,
+            other.start_us if self.kind == "before" else other.end_us + self.within_us,
+            BEFORE_US if self.kind == "after" else other.start_us - self.within_us,
+        )
+
+    @property
+    def turned(self) -> "Relation":
+        """How the other event then lies to this step's, if that is what `other` names."""
+        return replace(self, kind=_TURNED[self.kind])
 
     def bounds(self, own_longest_us: int, other_longest_us: int) -> tuple[int, int]:
         """Return the least and greatest start(own) - start(other), in microseconds.

@@ -16,7 +16,7 @@ Raise = Literal["at_once", "when_final"]
 
 @dataclass(frozen=True)
 class Option:
-    """One type of event that a step can bind, and what must be true of such an event alone."""
+    """One type of event that a step can bind, and what must be true of such an event besides."""
 
     event: str
     where: tuple[Condition, ...] = ()
@@ -50,13 +50,26 @@ class Step:
     @cached_property
     def own(self) -> Mapping[str, tuple[Condition, ...]]:
         """For each type it can bind, the conditions that such an event alone decides."""
-        alone = tuple(c for c in self.where if c.steps <= {self.name})
-        return {option.event: option.where + alone for option in self.options}
+        return {
+            option.event: tuple(c for c in (*option.where, *self.where) if self._is_own(c))
+            for option in self.options
+        }
+
+    def joint_of(self, event: str) -> tuple[Condition, ...]:
+        """Return the conditions on one type of event that name another step too."""
+        of_type = next(option.where for option in self.options if option.event == event)
+        return tuple(c for c in (*of_type, *self.where) if not self._is_own(c))
 
     @cached_property
     def joint(self) -> tuple[Condition, ...]:
-        """The conditions that name another step too."""
-        return tuple(c for c in self.where if not c.steps <= {self.name})
+        """The conditions that name another step too, of all types."""
+        found: list[Condition] = []
+        for option in self.options:
+            found += [c for c in self.joint_of(option.event) if c not in found]
+        return tuple(found)
+
+    def _is_own(self, condition: Condition) -> bool:
+        return condition.steps <= {self.name}
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:

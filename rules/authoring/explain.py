@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rules.alert import Json
 from rules.authoring.failures import Failure, place_of
@@ -11,7 +11,6 @@ from rules.authoring.nearest import Nearest, nearest
 from rules.claim import condition_line, position
 from rules.condition import Condition
 from rules.fact import Event
-from rules.matching import Match
 from rules.moment import format_moment
 from rules.reach import Relation
 from rules.rule import Rule
@@ -269,14 +268,15 @@ def _checks(known: Events, choice: Choice, part: int) -> Iterator[Check]:
 
 def _check(known: Events, step: str, check: Relation | Condition, chosen: Sequence[Any]) -> Check:
     rule = known.rule
-    # Nothing is checked that names the anchor where there is none.
-    match = Match(cast("Event", chosen[-1]), tuple(chosen[:-1]), 0)
     if isinstance(check, Condition):
         outcome = known.failures.value(check.expression, chosen)
-        return Check(outcome, condition_line(rule, check, match))
-    event = chosen[rule.index[step]]
-    outcome = check.holds(event, chosen[place_of(rule, check.other)])
-    return Check(outcome, f"{step} {check.text}  ({position(rule, event, check, match)})")
+        # Over a set, its name stands for the anchor, if for any event.
+        own = "" if isinstance(chosen[rule.index[step]], tuple) else step
+        return Check(outcome, condition_line(rule, check, own)(chosen))
+    # Nothing is checked that names the anchor where there is none.
+    event, other = chosen[rule.index[step]], chosen[place_of(rule, check.other)]
+    outcome = check.holds(event, other)
+    return Check(outcome, f"{step} {check.text}  ({position(event, other)})")
 
 
 def _shown(verdict: Verdict) -> str:

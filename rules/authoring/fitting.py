@@ -18,11 +18,15 @@ from rules.condition import Condition, gap_us
 from rules.fact import Event, Identity, greatest
 from rules.history import History
 from rules.judging import Judging
-from rules.matching import Bound, Match, make_plan
+from rules.matching import Match, match
+from rules.plan import make_plan
 from rules.reach import Relation
 from rules.rule import Rule, Step
 
 Role = Literal["step", "unless", "evidence"]
+
+Bound = Event | tuple[Event, ...] | None
+"""What one part of a rule binds: an event, the members of a set in order of place, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Events:
         """Return what the engine would report at this anchor, if nothing were late or capped."""
         if not self._fits(self.plan.anchor, anchor):
             return None
-        return self.plan.match(self._history, anchor)[0]
+        return match(self.plan, self._history, anchor).match
 
     def of_match(self, match: Match) -> Choice:
         """Return a match with how each part of the rule fares in it."""
@@ -164,14 +168,20 @@ class Events:
     def tied_failures(self, part: int, chosen: Chosen) -> list[Failure]:
         """Return what fails of a part's relations and of its conditions that name others."""
         step = self.rule.parts[part]
-        checks: tuple[Relation | Condition, ...] = (*step.relations, *step.joint)
+        joint = step.joint_of(chosen[part].identity.type)
+        checks: tuple[Relation | Condition, ...] = (*step.relations, *joint)
         return [f for check in checks for f in self.tied_failure(part, check, chosen)]
 
     def tied_failure(
         self, part: int, check: Relation | Condition, chosen: Chosen
     ) -> list[Failure]:
-        """Return what fails of one of them; nothing if it names a step that is empty."""
+        """Return what fails of one of them; nothing if it names a step that is empty.
+
+        Nor if it is asked of another type of event only.
+        """
         step = self.rule.parts[part]
+        if isinstance(check, Condition) and check not in step.joint_of(chosen[part].identity.type):
+            return []
         others = {check.other} if isinstance(check, Relation) else check.steps - {step.name}
         if not all(self.is_bound(name, chosen) for name in others):
             return []

@@ -267,8 +267,6 @@ class Typist(Names):
         step = self._step(node)
         if step not in self._scope.single:
             hint = "of sets, only the one that is the anchor stands for one event"
-            if step == self._scope.step and self._scope.own is not None:
-                hint = "how the members of the anchor's set lie is for its relations to say"
             raise self._wrong(node, f"'{step}' is a set, gap() wants two events", hint)
         return step
 

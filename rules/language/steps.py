@@ -284,7 +284,7 @@ class _Reader:
                 hint = "join their conditions with 'or'"
                 section.wrong("event", f"{name} stands here twice, wanted each event once", hint)
             events[name] = event
-            read = self._lines(section, "where", self._option_scope(event))
+            read = self._lines(section, "where", self._scope(event))
             lines += [replace(line, option=name) for line in read]
         return tuple(events.values()) or (None,), tuple(lines)
 
@@ -355,29 +355,16 @@ class _Reader:
         steps = {n: checked.event for n, checked in visible.items() if not checked.step.each}
         sets = {n: checked.event for n, checked in visible.items() if checked.step.each}
         single = {*steps, *(name for name in sets if name == self._around.anchor)}
-        if not (entry.each and entry.name == self._around.anchor):
-            single.add(entry.name)
         return Scope(
             place="a condition" if event is None else f"a condition on {event.name}",
             step=entry.name,
             own=event,
             steps=steps,
             sets=sets,
-            single=frozenset(single),
+            # Of a set, its name stands for the member that is asked about.
+            single=frozenset({*single, entry.name}),
             barred=self._barred,
             adds_up=False,
             parameters=self._around.parameters,
             timezone=self._around.timezone,
-        )
-
-    def _option_scope(self, event: EventSpec | None) -> Scope:
-        """Return what an entry of `either` may name: its own event alone."""
-        wanted = "wanted it in the step's own 'where'"
-        outside = {n: f"'{n}' is named in an entry of 'either', {wanted}" for n in self._visible}
-        return replace(
-            self._scope(event),
-            steps={},
-            sets={},
-            single=frozenset({self._entry.name}),
-            barred={**self._barred, **outside},
         )

@@ -1,6 +1,7 @@
 import pytest
 
 from rules.fact import Fact, Mark
+from rules.history import Rows
 from rules.moment import HOUR_US
 from rules.reach import RelationKind
 from rules.watermark import END_US
@@ -14,8 +15,12 @@ from tests.rules.build import (
     build_rule,
     call_record,
     call_then_pay,
+    condition,
     event_of,
     facts_of,
+    field,
+    loan_record,
+    record_of,
     relation,
     says,
     step_of,
@@ -271,3 +276,53 @@ def test_a_mark_that_does_not_raise_the_minimum_changes_nothing() -> None:
     told.mark(at("12:00"))
     assert told.mark(at("11:00")) == []
     assert told.correlator.watermarks.minimum_us == at("12:00")
+
+
+def test_an_exception_that_turns_out_otherwise_brings_the_alert_back() -> None:
+    #   10:00 c-1 ........ 11:10   10:05 s-1, steered from outside at first   10:42 p-1
+    steered = condition(field("share", "screen_share", "remote_input"))
+    share = step_of("share", "screen_share", (steered,), (relation("during", "call"),))
+    told = bench(build_rule(call_then_pay().steps, TIMING, unless=[share]))
+    told.tell(call_record("c-1", at("10:00"), until_us=at("11:10")))
+    told.tell(record_of("screen_share", "s-1", at("10:05"), remote_input=True))
+    assert told.tell(transfer_record("p-1", at("10:42"))) == []
+    again = record_of("screen_share", "s-1", at("10:05"), sequence=1, remote_input=False)
+    assert says(told.tell(again)) == [("raised", False)]
+    third = record_of("screen_share", "s-1", at("10:05"), sequence=2, remote_input=True)
+    assert says(told.tell(third)) == [("withdrawn", False)]
+
+
+def test_a_call_that_comes_to_lie_right_but_fits_no_more_is_not_bound() -> None:
+    # At first too early with its camera on, then late enough with its camera off.
+    camera = condition(field("call", "call_invitation", "camera_on"))
+    pay = step_of("pay", "transfer", (), (relation("after", "call", HOUR_US // 12),))
+    told = bench(build_rule([step_of("call", "call_invitation", (camera,)), pay], TIMING))
+    for own_id, begins, ends in (("c-0", "09:00", "09:01"), ("c-1", "10:00", "10:05")):
+        told.tell(call_record(own_id, at(begins), until_us=at(ends), camera_on=True))
+    told.tell(transfer_record("p-1", at("10:42")))
+    off = call_record("c-1", at("10:00"), until_us=at("10:40"), sequence=1, camera_on=False)
+    assert told.tell(off) == []
+    on = call_record("c-1", at("10:00"), until_us=at("10:40"), sequence=2, camera_on=True)
+    assert says(told.tell(on)) == [("raised", False)]
+
+
+def test_the_best_of_two_ways_to_use_a_new_event_shows_the_members_of_its_own_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    #   09:30 l-1   10:00 c-1   10:05 l-2   10:10 c-2, the call or beside it   10:42 p-1
+    monkeypatch.setattr(Rows, "FEW", 0)
+    before = (relation("before", "pay", HOUR_US),)
+    pay = step_of("pay", "transfer")
+    call = step_of("call", "call_invitation", (), before)
+    loans = step_of(
+        "loans", "loan_drawdown", (), (relation("before", "call", HOUR_US),), each=True
+    )
+    other = step_of("other", "call_invitation", (), before, weight=10)
+    rule = build_rule([pay, call, loans], TIMING, anchor="pay", evidence=[other])
+    told = bench(rule)
+    for own_id, clock in (("l-1", "09:30"), ("l-2", "10:05")):
+        told.tell(loan_record(own_id, at(clock)))
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:01")))
+    told.tell(transfer_record("p-1", at("10:42")))
+    (alert,) = told.tell(call_record("c-2", at("10:10"), until_us=at("10:11")))
+    assert bound(alert) == ["p-1", "c-2", "l-1", "l-2", "c-1"]

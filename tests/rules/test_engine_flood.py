@@ -6,7 +6,10 @@ from types import FrameType
 
 import pytest
 
+from rules.engine import MAX_HISTORY
 from rules.moment import HOUR_US, MINUTE_US
+from rules.reach import RelationKind
+from rules.rule import Rule
 from tests.rules.build import (
     CALL,
     TIMING,
@@ -16,6 +19,11 @@ from tests.rules.build import (
     bound,
     build_rule,
     call_record,
+    call_then_pay,
+    compare,
+    condition,
+    count,
+    field,
     led_transfer,
     many_called,
     record_of,
@@ -71,15 +79,15 @@ def work_of(told: Bench, records: list[Record]) -> int:
     return calls
 
 
-def drown(told: Bench, flood: Iterator[Record], number: int, cap: int) -> None:
-    """Observe a flood, and compare the work that it makes soon and in the end."""
+def drown(told: Bench, flood: Iterator[Record], number: int, soon_at: int) -> None:
+    """Observe a flood, and compare the work that it makes after so many events and in the end."""
     soon = 0
     for n in range(number // 100):
         hundred = [next(flood) for _ in range(100)]
-        if n == 3 * cap // 100:
+        if n == soon_at // 100:
             soon = work_of(told, hundred)
         elif n == number // 100 - 1:
-            assert 0 < work_of(told, hundred) <= 3 * soon
+            assert 0 < work_of(told, hundred) <= 1.5 * soon
         else:
             for record in hundred:
                 told.tell(record)
@@ -89,7 +97,7 @@ def run(flood: Flood, number: int) -> None:
     """Drown two transfers, one early and one late, in calls of their person."""
     told = bench(led_transfer(), max_history=CAP)
     told.tell(transfer_record("p-1", at("10:00") + MINUTE_US))
-    drown(told, flood(number), number, CAP)
+    drown(told, flood(number), number, 3 * CAP)
     assert told.correlator.remembered()[1] <= CAP + 1
     (alert,) = told.tell(transfer_record("p-2", at("11:30")))
     assert alert.state == "raised"
@@ -118,7 +126,7 @@ def call_everybody(number: int) -> None:
     """Have one caller call so many; each call is an anchor whose whole set is looked through."""
     cap = 20
     told = bench(many_called(least=cap + 2), max_history=cap)
-    drown(told, many_callees(number), number, cap)
+    drown(told, many_callees(number), number, 3 * cap)
     assert told.correlator.remembered() == (1, cap)
     assert told.correlator.counts["dropped_by_cap"] == number - cap
 
@@ -208,10 +216,148 @@ def test_an_alert_is_not_taken_away_by_a_search_that_was_cut_short(
     told.tell(call_record("c-1", at("10:00"), until_us=at("10:01")))
     (held,) = told.tell(transfer_record("p-1", at("10:30")))
     assert "truncated" not in held.content, "one was tried, and there is no other"
-    # An institution called about the later call, and the earlier one is not tried any more.
-    later = call_record("c-2", at("10:20"), until_us=at("10:21"))
-    official = record_of("official_call", "o-1", at("10:25"), institution="bank")
-    told.tell(official)
-    (frozen,) = told.tell(later)
+    # An institution called about the later call, which adds nothing and takes nothing away.
+    assert told.tell(record_of("official_call", "o-1", at("10:25"), institution="bank")) == []
+    assert told.tell(call_record("c-2", at("10:20"), until_us=at("10:21"))) == []
+    # Nor may the first call count, now, but that is the second choice to be tried.
+    (frozen,) = told.tell(record_of("official_call", "o-2", at("10:05"), institution="bank"))
     assert frozen.content == {**held.content, "truncated": True}
     assert says(told.end()) == [("raised", True)]
+
+
+def test_what_was_cut_short_says_so_until_everything_is_searched_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A screen was shared during no call, so all of them are tried for it.
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 2)
+    told = bench(led_transfer())
+    told.tell(record_of("screen_share", "s-1", at("09:00"), ended_at=at("09:10")))
+    for n in range(3):
+        told.tell(call_record(f"c-{n}", at("10:00") + n, until_us=at("10:00") + n))
+    (first,) = told.tell(transfer_record("p-1", at("10:30")))
+    later = told.tell(call_record("c-3", at("10:10"), until_us=at("10:10")))
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 100)
+    (whole,) = told.tell(transfer_record("p-1", at("10:30"), sequence=1))
+    truncated = [alert.content.get("truncated") for alert in (first, *later, whole)]
+    assert truncated == [True, True, None]
+    assert told.correlator.counts["cut_short"] == 1
+
+
+# Floods in which every event touches an open alert --------------------------------------------
+
+
+def _between(start: str, end: str, number: int) -> Iterator[int]:
+    return (at(start) + n * (at(end) - at(start)) // number for n in range(number))
+
+
+def calls_before(number: int) -> Iterator[Record]:
+    """Calls of one person, one after the other, each a better choice than the one before."""
+    for n, start_us in enumerate(_between("10:00", "11:00", number)):
+        yield call_record(f"c-{n:07}", start_us, until_us=start_us + 500)
+
+
+def calls_in_disorder(number: int) -> Iterator[Record]:
+    """The same calls, of which each second one comes a little later."""
+    calls = calls_before(number)
+    for call in calls:
+        yield from (next(calls), call)
+
+
+def payees_added(number: int) -> Iterator[Record]:
+    """Payees that are added before a transfer, which goes to none of them."""
+    for n, start_us in enumerate(_between("10:00", "11:00", number)):
+        yield record_of("payee_added", f"a-{n}", start_us, payee_account=f"account-of-{n}")
+
+
+def shares_apart(number: int) -> Iterator[Record]:
+    """A screen that is shown again and again, but never during the call."""
+    for n, start_us in enumerate(_between("10:00", "11:00", number)):
+        yield record_of("screen_share", f"s-{n}", start_us, ended_at=start_us + 10)
+
+
+def official_calls_apart(number: int) -> Iterator[Record]:
+    """Calls by an institution, none of them close to the stranger's."""
+    for n, start_us in enumerate(_between("10:30", "11:00", number)):
+        yield record_of("official_call", f"o-{n}", start_us, valid_to=start_us)
+
+
+def with_payees() -> Rule:
+    """A call and a transfer, with the payee that was added for it as evidence."""
+    same = compare(
+        field("added", "payee_added", "payee_account"),
+        "==",
+        field("pay", "transfer", "payee_account"),
+    )
+    added = step_of(
+        "added",
+        "payee_added",
+        (condition(same),),
+        (relation("before", "pay", 6 * HOUR_US),),
+        weight=10,
+    )
+    return build_rule(call_then_pay().steps, TIMING, evidence=[added])
+
+
+def with_calls_of_one_area() -> Rule:
+    """A call and a transfer of one area."""
+    same = compare(
+        field("pay", "transfer", "area"), "==", field("call", "call_invitation", "area")
+    )
+    pay = step_of("pay", "transfer", (condition(same),), (relation("after", "call", 2 * HOUR_US),))
+    return build_rule([CALL, pay], TIMING)
+
+
+def with_all_calls(kind: RelationKind = "before") -> Rule:
+    """A transfer, and all calls around it: so many, of so many callers."""
+    callers = field("calls", "call_invitation", "caller")
+    calls = step_of(
+        "calls",
+        "call_invitation",
+        (),
+        (relation(kind, "pay", 2 * HOUR_US),),
+        each=True,
+        having=(count("calls", ">=", 3), count("calls", ">=", 1, callers)),
+    )
+    return build_rule([step_of("pay", "transfer"), calls], TIMING, anchor="pay")
+
+
+FLOODS = {
+    "each event is a better choice": (led_transfer, calls_before),
+    "each event is a better choice, in disorder": (led_transfer, calls_in_disorder),
+    "each event is one more of a set": (with_all_calls, calls_before),
+    "each event is one more of a set, in disorder": (with_all_calls, calls_in_disorder),
+    "each event is evidence that does not fit": (with_payees, payees_added),
+    "each event is a step that does not fit": (with_calls_of_one_area, calls_before),
+    "each event is evidence for no call": (led_transfer, shares_apart),
+    "each event is an exception that does not fit": (led_transfer, official_calls_apart),
+}
+
+
+def flood_an_alert(name: str, number: int) -> None:
+    """Drown a call and a transfer; the transfer has its alert from the start.
+
+    No event is dropped, so history grows tenfold and more, and the work must not.
+    """
+    make, flood = FLOODS[name]
+    told = bench(make())
+    told.tell(call_record("c", at("09:55"), until_us=at("10:00")))
+    told.tell(transfer_record("p-1", at("11:30"), area="elsewhere"))
+    drown(told, flood(number), number, 200)
+    assert told.correlator.remembered() == (1, number + 2)
+    assert told.correlator.counts["cut_short"] == 0
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_around_an_open_alert_leaves_the_work_for_each_event_flat(name: str) -> None:
+    flood_an_alert(name, 3_000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_great_flood_around_an_open_alert_leaves_it_so_too(name: str) -> None:
+    flood_an_alert(name, MAX_HISTORY - 100)
+
+
+def test_a_caller_of_many_costs_no_more_where_all_of_the_set_is_within_the_window() -> None:
+    told = bench(many_called(least=10_000))
+    drown(told, many_callees(3_000), 3_000, 200)

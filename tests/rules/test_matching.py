@@ -2,11 +2,13 @@ import pytest
 
 from rules.condition import Compare, Constant, Gap
 from rules.events import Kind
-from rules.history import History
+from rules.history import History, Rows
 from rules.judging import Judging
-from rules.matching import make_plan
+from rules.matching import match as find
 from rules.moment import HOUR_US, MINUTE_US
-from rules.rule import Rule
+from rules.plan import make_plan
+from rules.rule import Option, Rule
+from rules.tally import Members
 from tests.rules.build import (
     TIMING,
     at,
@@ -18,6 +20,7 @@ from tests.rules.build import (
     event_of,
     field,
     loan_record,
+    record_of,
     relation,
     step_of,
     transfer_record,
@@ -45,8 +48,11 @@ def match(rule: Rule, anchor: str, *records: Record) -> list[str] | None:
     events = [event_of(record, TIMING) for record in records]
     (found,) = [history.row(event.identity) for event in events if event.identity.id == anchor]
     assert found is not None
-    binding, _ = make_plan(0, rule, judging).match(history, found[2])
-    return None if binding is None else [event.identity.id for _, event in binding.events()]
+    binding, _ = find(make_plan(0, rule, judging), history, found[2])
+    if binding is None:
+        return None
+    several = [b if isinstance(b, Members) else [b] for b in binding.bound if b is not None]
+    return [event.identity.id for events in several for event in events]
 
 
 def call(own_id: str, clock: str, until: str = "", **data: str) -> Record:
@@ -184,6 +190,51 @@ def test_an_anchor_that_does_not_fit_its_own_set_matches_nothing() -> None:
     ]
     assert match(rule, "p-1", *records) == ["c-1", "p-1"]
     assert match(rule, "p-2", *records) is None
+
+
+def test_an_entry_of_several_types_asks_something_of_other_steps_for_its_own_type_only() -> None:
+    #   10:00 c-1 of a caller in x   10:05 a loan, in x or elsewhere   10:10 p-1
+    same = compare(
+        field("first", "loan_drawdown", "area"), "==", field("call", "call_invitation", "area")
+    )
+    first = step_of(
+        "first",
+        [Option("loan_drawdown", (condition(same),)), Option("payee_added")],
+        (),
+        (relation("after", "call", HOUR_US),),
+    )
+    rule = build_rule([CALL, first, PAY], TIMING)
+    records = [call("c-1", "10:00", area="x"), transfer_record("p-1", at("10:10"))]
+    loans = {
+        area: record_of("loan_drawdown", "l-1", at("10:05"), area=area) for area in ("x", "y")
+    }
+    assert match(rule, "p-1", *records, loans["x"]) == ["c-1", "l-1", "p-1"]
+    assert match(rule, "p-1", *records, loans["y"]) is None
+    added = record_of("payee_added", "a-1", at("10:04"))
+    assert match(rule, "p-1", *records, loans["y"], added) == ["c-1", "a-1", "p-1"]
+
+
+@pytest.mark.parametrize("few", [0, 16])
+def test_a_member_of_the_anchors_set_is_asked_for_its_own_gap(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    #   10:00 c-1   10:01 p-1   10:10 p-2   10:30 p-3, the anchor
+    #   |.......within 15m of it: p-1, p-2
+    monkeypatch.setattr(Rows, "FEW", few)
+    close = Compare("<=", Gap("pays", "call"), Constant(30 * MINUTE_US, Kind.DURATION))
+    far = Compare(">=", Gap("pays", "call"), Constant(5 * MINUTE_US, Kind.DURATION))
+    pays = step_of(
+        "pays",
+        "transfer",
+        (condition(close), condition(far)),
+        (relation("after", "call", 2 * HOUR_US),),
+        each=True,
+    )
+    rule = build_rule([CALL, pays], TIMING)
+    clocks = {"p-1": "10:01", "p-2": "10:10", "p-3": "10:30", "p-4": "10:31"}
+    paid = [transfer_record(own_id, at(clock)) for own_id, clock in clocks.items()]
+    assert match(rule, "p-3", call("c-1", "10:00"), *paid) == ["c-1", "p-2", "p-3"]
+    assert match(rule, "p-4", call("c-1", "10:00"), *paid) is None, "too far itself"
 
 
 def test_a_set_without_members_may_be_evidence_for_one_choice_and_not_for_another() -> None:

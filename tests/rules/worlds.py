@@ -194,14 +194,13 @@ def _shared(types: Sequence[str], name: str) -> bool:
 
 
 def _joints(
-    pen: _Pen, step: str, types: Sequence[str], earlier: Sequence[Step], *, gaps: bool
+    pen: _Pen, step: str, types: Sequence[str], earlier: Sequence[Step]
 ) -> list[Expression]:
     """Conditions that need an earlier step's event too."""
     found: list[Expression] = []
     for other in earlier:
-        if gaps:
-            close = Constant(2 * pen.unit_us, Kind.DURATION)
-            found.append(Compare("<=", Gap(step, other.name), close))
+        close = Constant(2 * pen.unit_us, Kind.DURATION)
+        found.append(Compare("<=", Gap(step, other.name), close))
         for name in () if other.each else ("area", "amount", "payee_account", "caller", "meeting"):
             if _shared(types, name) and _shared(_types(other), name):
                 theirs = field(other.name, _types(other)[0], name)
@@ -211,7 +210,7 @@ def _joints(
 
 
 def _conditions(
-    pen: _Pen, step: str, types: Sequence[str], earlier: Sequence[Step], *, gaps: bool = True
+    pen: _Pen, step: str, types: Sequence[str], earlier: Sequence[Step]
 ) -> tuple[Condition, ...]:
     """The lines under `where`."""
     simple = leaves(step, types[0], pen.unit_us)
@@ -224,7 +223,7 @@ def _conditions(
             if any(isinstance(node, Field) and node.open for node in walk(leaf))
         ]
         return (condition(pen.one(simple[:2])),) if simple else ()
-    joints = _joints(pen, step, types, earlier, gaps=gaps)
+    joints = _joints(pen, step, types, earlier)
     return tuple(
         condition(_condition(pen, simple, joints))
         for _ in range(pen.one((0, 0, 1, 0, 0, 0, 1, 0, 2)))
@@ -297,19 +296,17 @@ def _part(pen: _Pen, name: str, kind: str, earlier: Sequence[Step]) -> Step:
         types = list(pen.types)[:2]
     if len(types) > 1:
         event: str | list[Option] = [
-            Option(each, _conditions(pen, name, [each], ())) for each in types
+            Option(each, _conditions(pen, name, [each], earlier)) for each in types
         ]
     else:
         event = types[0]
     having: tuple[Condition, ...] = ()
     if kind != "e" and pen.one((True, False)):
         having = _having(pen, name, types[0], earlier)
-    # Inside the anchor set a gap would be the anchor's, not the member's.
-    gaps = kind != "A"
     return step_of(
         name,
         event,
-        _conditions(pen, name, types, earlier, gaps=gaps),
+        _conditions(pen, name, types, earlier),
         _relations(pen, earlier) if earlier else (),
         each=kind != "e",
         having=having,

@@ -117,11 +117,10 @@ def test_a_set_that_is_the_anchor_may_have_a_relation_in_place_of_a_window() -> 
     assert rule.steps[2].relations[0].other == "pay"
 
 
-def test_the_members_of_the_anchor_have_no_gap_of_their_own() -> None:
-    (mistake,) = mistakes(f"{SETS}anchor: moves\n")
+def test_a_member_of_the_anchors_set_may_be_asked_for_its_gap() -> None:
+    rule = load(f"{SETS}anchor: moves\n")
 
-    assert "'moves' is a set, gap() wants two events" in mistake
-    assert mistake.endswith("how the members of the anchor's set lie is for its relations to say")
+    assert rule.steps[2].joint[1].reads == (Gap("moves", "call"), rule.steps[2].joint[1].reads[1])
 
 
 def test_having_on_the_anchor_may_ask_for_the_gap_to_it() -> None:
@@ -158,6 +157,23 @@ def test_a_step_may_bind_an_event_of_one_of_several_types() -> None:
     ]
     assert [c.text for c in out.joint] == ["out.session == pay.session"]
     assert load(EITHER).anchor == "out"
+
+
+def test_an_entry_may_ask_something_of_earlier_steps_of_its_own_event_alone() -> None:
+    out = load(EITHER.replace("limit is not None", "limit >= pay.amount")).steps[2]
+
+    assert out.own["payee_added"] == out.own["session_opened"] == out.where[1:]
+    assert [c.text for c in out.joint_of("payee_added")] == [
+        "out.limit >= pay.amount",
+        "out.session == pay.session",
+    ]
+    assert [c.text for c in out.joint_of("session_opened")] == ["out.session == pay.session"]
+
+
+def test_an_entry_names_no_step_that_comes_later() -> None:
+    (mistake,) = mistakes(EITHER.replace("limit is not None", "limit >= later.amount"))
+
+    assert "unknown step 'later'" in mistake
 
 
 def test_later_conditions_name_only_what_all_types_have() -> None:
