@@ -98,6 +98,7 @@ def _idle(people: int) -> Run:
         began_s = time.monotonic()
         async with site_at(address, RINGFENCE_IDLE_AFTER=f"{_IDLE_AFTER_S}s") as (site, journal):
             site.silent = frozenset({(site.settings.transactions_topics[0], 1)})
+            site.apart_us = _PIECE_US // people
             await _send(site, range(people), range(people))
             expected = site.implied_by_records()
             verdict = Verdict()
