@@ -10,14 +10,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.topics import connected
 from tests.broker.bus import Bus
-from tests.broker.restartable import cluster, restartable
+from tests.broker.restartable import restartable
 from tests.broker.storms import (
     ACKNOWLEDGES_FIRST,
     Fleet,
     Verdict,
     Weather,
     judged,
-    kill_each_broker,
     storm,
     told,
 )
@@ -87,21 +86,6 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
             verdict = await judged(site, tmp_path / "journal", Verdict())
             bus.topics.clear()
     assert verdict.is_clean, told(verdict)
-
-
-async def test_three_brokers_killed_in_turn_lose_nothing(
-    names: Callable[[str], str], tmp_path: Path
-) -> None:
-    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), 3) as brokers:
-        async with (
-            Bus(",".join(broker.address for broker in brokers)) as bus,
-            open_site(bus, names, tmp_path) as site,
-        ):
-            await site.make_topics()
-            verdict = await kill_each_broker(site, tmp_path / "journal", brokers, 300)
-            bus.topics.clear()
-    assert verdict.is_clean, told(verdict)
-    assert verdict.faults == 3
 
 
 async def test_partitions_that_fall_silent_follow_the_clock_and_alerts_become_final(
