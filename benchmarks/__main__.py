@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import floods, instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import rule_changes as changes
 from benchmarks import town as town_page
 from benchmarks.contest import compete
 from benchmarks.growth import RULES, Growth
@@ -22,6 +23,7 @@ _PAGE: Final = _ROOT / "docs" / "performance.md"
 _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
 _TOWN: Final = _ROOT / "docs" / "town.md"
+_RULE_CHANGES: Final = "rule changes"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -151,6 +153,19 @@ def town(
     """Replay the catalogue over a simulated town: what is found, and who is troubled."""
     text = town_page.tables(people, days, rounds, seed)
     out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def rule_changes(
+    *,
+    people: Annotated[int, typer.Option(min=300, help="Of each change.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="How often rules are changed.")] = 12,
+    out: Annotated[Path, typer.Option(help="The page whose part is replaced.")] = _RELIABILITY,
+) -> None:
+    """Other rules on a running system, at once and by a shadow, while processes are killed."""
+    text = asyncio.run(changes.text(people, rounds, say))
+    page.put(out, _RULE_CHANGES, text)
     sys.stdout.write(text)
 
 

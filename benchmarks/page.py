@@ -25,6 +25,12 @@ def put(page: Path, part: str, text: str, head: str = _HEAD) -> None:
     page.write_text(f"{before}{begin}{text.rstrip()}\n{end}{after}", encoding="utf-8")
 
 
+def part_of(page: Path, part: str) -> str:
+    """Return a part of the page, or nothing if it has none."""
+    told = page.read_text(encoding="utf-8") if page.exists() else ""
+    return told.partition(f"<!-- {part} -->\n")[2].partition(f"<!-- end of {part} -->\n")[0]
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table in Markdown; the first column is text, the others are figures."""
     marks = ["---", *("---:" for _ in header[1:])]

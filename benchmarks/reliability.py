@@ -43,8 +43,8 @@ nothing is said there, there were none. A repeat is a record that stands
 on the alerts topic once more, byte for byte; any other would count as false.
 
 Elsewhere: R-10 in `docs/simulation.md`; R-33 (a topic gone, other partitions, rows deleted, a
-record too large) in the broker suite. Ten million people (R-21), a million calls of one person
-(R-22) and twelve changes of rules under load (R-17) did not run.
+record too large) in the broker suite. Ten million people (R-21) and a million calls of one person
+(R-22) did not run.
 
 """
 _PIECE: Final = 500
@@ -257,7 +257,12 @@ async def _rebuild(site: Site) -> str:
     commits = await site.bus.committed(epoch.group)
     bus = WorkersBus(site.settings, epoch.group)
     station = CorrelateStation(
-        asyncio.Queue(), settings=site.settings, stage=stage, sender=_Nowhere(), facts_log=bus
+        asyncio.Queue(),
+        settings=site.settings,
+        stage=stage,
+        alerts_topic=epoch.alerts_topic,
+        sender=_Nowhere(),
+        facts_log=bus,
     )
     rows, seconds = 0, 0.0
     for number in range(stage.log.size):

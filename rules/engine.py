@@ -57,7 +57,7 @@ from rules.judging import Judging, Lost, Mask, OwnConditions
 from rules.matching import Change, Found, match, rematch
 from rules.plan import Plan, make_plan
 from rules.rule import RuleSet
-from rules.watermark import END_US, Partition, Watermarks
+from rules.watermark import END_US, NEVER_US, Partition, Watermarks
 
 MAX_HISTORY = 10_000
 
@@ -98,6 +98,7 @@ class Correlator:
         watermarks: Mapping[Partition, int],
         *,
         max_history: int = MAX_HISTORY,
+        since_us: int = NEVER_US,
     ) -> None:
         """Begin with nothing remembered.
 
@@ -106,12 +107,15 @@ class Correlator:
             watermarks: the roster, each feed partition with its watermark in microseconds;
                 `NEVER_US` for one that has not been heard.
             max_history: the most events of one type that are remembered under one key.
+            since_us: the moment from which on every event is in the log. A rule judges no anchor
+                that starts less than its reach after that: events that count there may be missing.
         """
         self.watermarks = Watermarks(watermarks)
         for partition, watermark_us in watermarks.items():
             self.watermarks.raise_to(partition, watermark_us)
         self.counts: Counter[str] = Counter()
         self._max_history = max_history
+        self._since_us = since_us
         self._judging = Judging(rule_set.rules)
         self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]
         self._tellers = [Teller(plan) for plan in self._plans]
@@ -163,6 +167,18 @@ class Correlator:
         Until then marks can be left out, if the next fact is preceded by the latest of each.
         """
         return self._closing[0][0] if self._closing else END_US
+
+    def cut_off(self, revision: int) -> list[Alert]:
+        """Return a final record of each open alert that has been written, as it stands.
+
+        For whoever ends this engine before its time; it observes nothing afterwards.
+        """
+        ended = sorted(
+            (case.anchor.place, key) for key, case in self._cases.items() if case.written
+        )
+        for _, key in ended:
+            self._cases[key].final = True
+        return [self._cases[key].record(revision, self.watermarks) for _, key in ended]
 
     def oldest_revision(self) -> int | None:
         """Return the step at or before which every event still remembered was first observed.
@@ -249,6 +265,8 @@ class Correlator:
         self, plan: Plan, key: str, value: str, anchor: Event, change: Change | None
     ) -> None:
         """Judge a plan at an anchor; `change` is what has changed, if not the anchor itself."""
+        if anchor.start_us - plan.rule.span.reach_us < self._since_us:
+            return
         case_key = (plan.number, value, anchor.identity)
         case = self._cases.get(case_key)
         if case is not None and case.frozen:

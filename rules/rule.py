@@ -199,3 +199,19 @@ class RuleSet:
     def lag_us(self) -> int:
         """How long the alerts that these rules read may still change, at most."""
         return max((rule.settles_after_us for rule in self.rules), default=0)
+
+    @cached_property
+    def reach_us(self) -> int:
+        """How far before an anchor the outside events can lie that count, at most.
+
+        What a rule that reads alerts rests on is the alerts, and what those rest on.
+        """
+        return sum(
+            max((rule.span.reach_us for rule in stage.rules), default=0)
+            for stage in (self.first_stage, self.second_stage)
+        )
+
+    @cached_property
+    def settled_us(self) -> int:
+        """How long after its anchor's start the last of all alerts becomes final."""
+        return max((rule.settles_at(0) for rule in self.rules), default=0)

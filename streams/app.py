@@ -4,6 +4,7 @@ Faust brings the life cycle, the agents, their supervision and the web server. I
 producer and tables stay off: they acknowledge what has not been done (`DECISIONS.md`).
 """
 
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import faust
@@ -15,6 +16,8 @@ from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
 from streams.bus import Bus, make_member
 from streams.epoch import Epoch
+from streams.epoch_watch import EpochWatch
+from streams.epochs_topic import epochs_topic
 from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.producer import Producer
@@ -34,6 +37,8 @@ class IntakeApp(faust.App):
 
     feeding: tuple[faust.Service, ...] = ()
     """Started after the agents in this order, and stopped before them in the reverse."""
+    has_left = False
+    """Whether it has ended because its epoch is not what it was."""
 
     class BootStrategy(FaustBootStrategy):
         """Without Faust's own consumer and producer, and so without its tables."""
@@ -56,8 +61,16 @@ class IntakeApp(faust.App):
             await self.add_runtime_dependency(service)
 
 
-def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
+def build_app(
+    settings: Settings, rule_set: RuleSet, epoch: Epoch, *, leave: Callable[[], None]
+) -> IntakeApp:
     """Return the worker's app; nothing is started and no broker asked.
+
+    Args:
+        settings: the worker's.
+        rule_set: its rules.
+        epoch: the one that it works for.
+        leave: ends the process in order; called when the epoch is not what it was.
 
     Raises:
         SettingsError: There is no pseudonym key.
@@ -87,6 +100,7 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         app.channel(),
         settings=settings,
         stages=stages,
+        starts=epoch.starts,
         ingest=ingest,
         sender=producer,
         offsets=bus,
@@ -96,7 +110,12 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
     correlating: list[CorrelateStation] = []
     for name, stage in zip(("correlate", "correlate_alerts"), stages, strict=False):
         station = CorrelateStation(
-            app.channel(), settings=settings, stage=stage, sender=producer, facts_log=bus
+            app.channel(),
+            settings=settings,
+            stage=stage,
+            alerts_topic=epoch.alerts_topic,
+            sender=producer,
+            facts_log=bus,
         )
         _add_agent(app, name, station)
         stations[stage.log.name] = station
@@ -108,10 +127,16 @@ def build_app(settings: Settings, rule_set: RuleSet, epoch: Epoch) -> IntakeApp:
         commits=bus,
         stations=stations,
     )
+
+    def left() -> None:
+        app.has_left = True
+        leave()
+
     stalled_after_s = settings.stalled_after.total_seconds()
     watched = Watched(epoch, rule_set, ingest, taking_in, correlating, intake, stalled_after_s)
     app.web_server(Pages(app, settings, watched))
-    app.feeding = (producer, bus, intake)
+    follows = EpochWatch(bus.follow((epochs_topic(settings), 0)), epoch, leave=left)
+    app.feeding = (producer, bus, intake, follows)
     return app
 
 

@@ -140,6 +140,12 @@ class Bus(faust.Service):
         async with self._reader(place) as consumer:
             return int((await consumer.beginning_offsets([place]))[place])
 
+    async def end_of(self, partition: Partition) -> int:
+        """Return the offset that the next row of a partition will have."""
+        place = TopicPartition(*partition)
+        async with self._reader(place) as consumer:
+            return int((await consumer.end_offsets([place]))[place])
+
     async def rows(
         self, partition: Partition, start: int, end: int
     ) -> AsyncIterator[Sequence[Row]]:
@@ -165,6 +171,25 @@ class Bus(faust.Service):
                         f'the broker brings no rows of topic "{place.topic}" partition'
                         f" {place.partition} from offset {start} on"
                     )
+
+    async def follow(self, partition: Partition) -> AsyncIterator[Sequence[Row]]:
+        """Yield all rows of a partition that are there, then those that come, without end.
+
+        Raises:
+            OutsideFailure: It cannot be read any more.
+        """
+        place = TopicPartition(*partition)
+        async with self._reader(place) as consumer:
+            consumer.seek(place, (await consumer.beginning_offsets([place]))[place])
+            while True:
+                try:
+                    fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
+                except KafkaError as error:
+                    raise OutsideFailure(
+                        f'topic "{place.topic}" cannot be read: {type(error).__name__}'
+                    ) from error
+                if rows := fetched.get(place):
+                    yield rows
 
     @asynccontextmanager
     async def _reader(self, place: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:

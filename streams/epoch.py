@@ -4,35 +4,42 @@ import hashlib
 import hmac
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from rules.rule import RuleSet
-from rules.watermark import Partition
+from rules.watermark import NEVER_US, Partition
 from streams.failures import OutsideFailure
 from streams.wire.facts import FORMAT
 
-NUMBER: Final = 1
-"""Stands above the offset in every revision, so that a later epoch's revisions are greater."""
 _SPAN: Final = 2**40
+"""The epoch's number stands above the offset in every revision: a later epoch's are greater."""
 _ALERTS_FEED: Final = "alerts"
 """What the first stage is called as a feed of the second: its partitions are its facts log's."""
 
 
 @dataclass(frozen=True)
 class FactsTopic:
-    """The facts log of one stage, and the feeds whose marks lie in it, with their partitions."""
+    """The facts log of one stage, and the feeds whose marks lie in it, with their partitions.
+
+    `number` is the epoch's.
+    """
 
     name: str
     size: int
     roster: Mapping[str, int]
+    number: int
 
     @property
     def feed_partitions(self) -> tuple[Partition, ...]:
         """The partitions of the feeds, in ascending order."""
         return partitions_of(self.roster)
+
+    def revision_at(self, offset: int) -> int:
+        """Return the revision of what the row at an offset causes."""
+        return first_revision(self.number) + offset
 
     def partition_of(self, key: bytes) -> int:
         """Return the partition that all facts of a key lie in."""
@@ -57,7 +64,9 @@ class Epoch:
     """An epoch, its names on the bus, and the size of its facts logs, which is the same for both.
 
     `roster` is the number of partitions of each outside topic. Without rules that read alerts
-    there is no second facts log.
+    there is no second facts log. `starts` are the offsets at which the group begins to read
+    outside partitions, where they have been set; from them on, all events that start at
+    `since_us` or later are there.
     """
 
     digest: str
@@ -65,12 +74,16 @@ class Epoch:
     facts_topic: str
     facts_partitions: int
     group: str
+    alerts_topic: str
     facts2_topic: str | None = None
+    number: int = 1
+    since_us: int = NEVER_US
+    starts: Mapping[Partition, int] = field(default_factory=dict)
 
     @property
     def first(self) -> FactsTopic:
         """The facts log of the rules on outside events."""
-        return FactsTopic(self.facts_topic, self.facts_partitions, self.roster)
+        return FactsTopic(self.facts_topic, self.facts_partitions, self.roster, self.number)
 
     @property
     def second(self) -> FactsTopic | None:
@@ -78,7 +91,7 @@ class Epoch:
         if self.facts2_topic is None:
             return None
         roster = {_ALERTS_FEED: self.facts_partitions}
-        return FactsTopic(self.facts2_topic, self.facts_partitions, roster)
+        return FactsTopic(self.facts2_topic, self.facts_partitions, roster, self.number)
 
     @property
     def facts_logs(self) -> tuple[FactsTopic, ...]:
@@ -96,9 +109,9 @@ def partitions_of(roster: Mapping[str, int]) -> tuple[Partition, ...]:
     return tuple((topic, n) for topic in sorted(roster) for n in range(roster[topic]))
 
 
-def revision_at(offset: int) -> int:
-    """Return the revision of what the row at an offset of the facts log causes."""
-    return NUMBER * _SPAN + offset
+def first_revision(number: int) -> int:
+    """Return the least revision of an epoch: greater than all of those before it."""
+    return number * _SPAN
 
 
 def offset_of(revision: int) -> int:

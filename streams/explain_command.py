@@ -22,6 +22,7 @@ from rules.stages import event_of
 from streams.clock import now_us
 from streams.failures import SettingsError, UsageFailure
 from streams.ingest import Ingest
+from streams.joining import look_up_epoch
 from streams.key_facts import read_key_facts
 from streams.key_records import KeyRecords, pseudonym_of
 from streams.logs import STDIN, open_log
@@ -30,7 +31,6 @@ from streams.replay_command import pseudonyms_of
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
 from streams.states import stages_of
-from streams.topics import find_epoch
 from streams.wire.pseudonyms import Pseudonyms
 
 _SHOWN: Final = 5
@@ -190,7 +190,7 @@ async def _read_facts(
 ) -> _Found:
     rule, value = of
     remedy = "give this command settings, rules and key of the worker"
-    epoch = await find_epoch(settings, rule_set, remedy=remedy)
+    epoch = await look_up_epoch(settings, rule_set, remedy=remedy)
     stages = stages_of(epoch, rule_set)
     stage = stages[-1] if rule.reads_alerts else stages[0]
     reading = await read_key_facts(settings, stage, rule, value, anchor)

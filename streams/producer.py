@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -98,3 +99,14 @@ class Producer(faust.Service):
     def _connected(self) -> AIOKafkaProducer:
         assert self._producer is not None, "agents get batches only after this service has started"
         return self._producer
+
+
+@asynccontextmanager
+async def producing(settings: KafkaSettings) -> AsyncIterator[Producer]:
+    """Give a producer outside a worker."""
+    producer = Producer(settings)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()

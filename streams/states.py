@@ -12,7 +12,7 @@ from rules.rule import RuleSet
 from rules.stages import Claims, passed_on
 from rules.timing import Timing
 from rules.watermark import NEVER_US, FeedClock, Partition
-from streams.epoch import Epoch, FactsTopic, offset_of, revision_at
+from streams.epoch import Epoch, FactsTopic, offset_of
 from streams.failures import OutsideFailure
 from streams.lanes import Row
 from streams.metrics import BELOW_HORIZON, CUT_SHORT, DROPPED, UNKNOWN, Key
@@ -106,11 +106,15 @@ class Notes:
 
 @dataclass(frozen=True)
 class Stage:
-    """Rules of one stage with their facts log, and the stage that reads their alerts, if any."""
+    """Rules of one stage with their facts log, and the stage that reads their alerts, if any.
+
+    From `since_us` on every event is in the log.
+    """
 
     log: FactsTopic
     rules: RuleSet
     reader: "Stage | None" = None
+    since_us: int = NEVER_US
 
     def passes_on(self, minimum_us: int) -> int:
         """Return how far the reader may go: no alert that starts before can still change."""
@@ -119,10 +123,13 @@ class Stage:
 
 def stages_of(epoch: Epoch, rule_set: RuleSet) -> tuple[Stage, ...]:
     """Return the stages of an epoch, the first one first."""
+    first, since_us = rule_set.first_stage, epoch.since_us
     if epoch.second is None:
-        return (Stage(epoch.first, rule_set.first_stage),)
-    second = Stage(epoch.second, rule_set.second_stage)
-    return (Stage(epoch.first, rule_set.first_stage, second), second)
+        return (Stage(epoch.first, first, since_us=since_us),)
+    # No alert of an earlier anchor is there.
+    later_us = NEVER_US if since_us == NEVER_US else since_us + first.reach_us
+    second = Stage(epoch.second, rule_set.second_stage, since_us=later_us)
+    return (Stage(epoch.first, first, second, since_us), second)
 
 
 class Implied(NamedTuple):
@@ -144,7 +151,7 @@ class FactsState:
         self.told = Told()
         self._stage = stage
         self._timing = timing
-        self._correlator = Correlator(stage.rules, point.watermarks)
+        self._correlator = Correlator(stage.rules, point.watermarks, since_us=stage.since_us)
         self._claims = None if stage.reader is None else Claims(stage.reader.rules)
         self._notes = Notes(point)
         self._to_skip = set(point.skipped)
@@ -154,6 +161,10 @@ class FactsState:
     def watermarks(self) -> Mapping[Partition, int]:
         """The watermark of each partition of the roster as it stands."""
         return self._correlator.watermarks.as_mapping()
+
+    def cut_off(self, revision: int) -> Sequence[Alert]:
+        """Return a final record of each open alert; nothing is observed afterwards."""
+        return self._correlator.cut_off(revision)
 
     @property
     def remembered(self) -> tuple[int, int]:
@@ -208,7 +219,7 @@ class FactsState:
         assert row.value is not None, "no worker writes a row without a value to the facts log"
         fact_or_mark = decode_row(row.key, row.value, self._timing)
         self.next_offset += 1
-        return self._correlator.observe([fact_or_mark], revision_at(row.offset))
+        return self._correlator.observe([fact_or_mark], self._stage.log.revision_at(row.offset))
 
     def _skip(self, offset: int) -> None:
         self.next_offset += 1

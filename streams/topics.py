@@ -12,16 +12,20 @@ from aiokafka.errors import KafkaError, for_code
 
 from rules.moment import DAY_US
 from rules.rule import RuleSet
+from rules.watermark import Partition
 from streams.epoch import Epoch, digest8, partitions_of
-from streams.failures import OutsideFailure
-from streams.refusals import DENIED, Refusal, find_refusal, why
+from streams.epochs_topic import TOPIC_SETTINGS, epochs_topic, read_succession
+from streams.failures import OutsideFailure, UsageFailure
+from streams.lanes import Commit
+from streams.refusals import Refusal, find_refusal, why
+from streams.rule_files import read_params, read_texts
 from streams.security import client_options
 from streams.settings import Settings
+from streams.succession import Entry, State, Succession, refusal, write_rules
 from streams.wire.commits import LIMIT, decode_point, longest_point
 
 _RETRY_S: Final = 0.3
 _TRIAL: Final = 'make what is missing, for a trial with "ringfence topics create --inputs"'
-_WORKERS: Final = 'run "ringfence topics create" with the settings of this worker'
 _USUAL_REPLICATION: Final = 3
 _MILLISECOND_US: Final = 1_000
 _SHORTEST_RETENTION_US: Final = 7 * DAY_US
@@ -30,59 +34,63 @@ _NOTHING_MORE: Final[Mapping[str, str]] = {}
 
 @dataclass
 class Made:
-    """What `create_topics` made, and what was there."""
+    """What `create_topics` made, what was there, and why there are no facts logs, if so."""
 
     made: dict[str, int] = field(default_factory=dict)
     found: dict[str, int] = field(default_factory=dict)
+    refused: UsageFailure | None = None
 
 
-async def find_epoch(settings: Settings, rule_set: RuleSet, *, remedy: str = _WORKERS) -> Epoch:
-    """Return the epoch that these settings and rules make with the topics as they are.
+def make_entry(
+    settings: Settings,
+    rule_set: RuleSet,
+    roster: Mapping[str, int],
+    succession: Succession,
+    *,
+    state: State = "current",
+) -> Entry:
+    """Return the entry of an epoch to come, as far as settings, rules and roster make it.
 
-    Where its topics are not there, the text of the error ends with `remedy`.
+    Its names carry the digest; if an epoch before it had the same one, its number too, for each
+    has logs of its own.
 
     Raises:
         SettingsError: There is no pseudonym key.
-        OutsideFailure: The broker is not there, or a topic is not, or not as it was.
+        UsageFailure: The rule files cannot be read any more.
     """
-    settings.secret()
-    async with connected(settings) as admin:
-        sizes = await _sizes(admin)
-        _demand(
-            settings.outside_topics,
-            sizes,
-            _TRIAL,
-        )
-        roster = {topic: sizes[topic] for topic in settings.outside_topics}
-        epoch = make_epoch(settings, rule_set, roster, 0)
-        logs = [log.name for log in epoch.facts_logs]
-        ours = (*logs, settings.alerts_topic, settings.dead_letters_topic)
-        _demand(ours, sizes, remedy)
-        epoch = make_epoch(settings, rule_set, roster, sizes[epoch.facts_topic])
-        check_metadata_fits(roster)
-        check_metadata_fits({} if epoch.second is None else epoch.second.roster)
-        await _check_commits(admin, epoch)
-        check_sizes(epoch, sizes)
-        return epoch
+    digest = digest_of(settings, rule_set, roster)
+    number = succession.next_number
+    was_there = any(entry.digest == digest for entry in succession.epochs)
+    suffix = f"{digest}.{number}" if was_there else digest
+    facts2_topic = f"{settings.facts_topic}2.{suffix}" if rule_set.second_stage.rules else None
+    written = write_rules(
+        read_texts(settings.rules), read_params(settings.params), settings.timing
+    )
+    return Entry(
+        number=number,
+        digest=digest,
+        state=state,
+        roster=dict(roster),
+        facts_topic=f"{settings.facts_topic}.{suffix}",
+        facts2_topic=facts2_topic,
+        group=f"{settings.group}.{suffix}",
+        alerts_topic=settings.alerts_topic,
+        shadow_topic=f"{settings.alerts_topic}.{suffix}" if state == "shadow" else None,
+        since_us=None,
+        starts=[],
+        reach_us=rule_set.reach_us,
+        settled_us=rule_set.settled_us,
+        rules=written,
+    )
 
 
-def make_epoch(
-    settings: Settings, rule_set: RuleSet, roster: Mapping[str, int], facts_partitions: int
-) -> Epoch:
-    """Return the epoch of these settings and rules over a roster."""
-    digest = digest8(
+def digest_of(settings: Settings, rule_set: RuleSet, roster: Mapping[str, int]) -> str:
+    """Return the digest of the epoch of these settings and rules over a roster."""
+    return digest8(
         rule_set,
         pseudonym_key=settings.secret(),
         roster=roster,
         withheld_values=settings.withheld_values,
-    )
-    return Epoch(
-        digest=digest,
-        roster=dict(roster),
-        facts_topic=f"{settings.facts_topic}.{digest}",
-        facts_partitions=facts_partitions,
-        group=f"{settings.group}.{digest}",
-        facts2_topic=f"{settings.facts_topic}2.{digest}" if rule_set.second_stage.rules else None,
     )
 
 
@@ -141,28 +149,68 @@ async def create_topics(
     settings.secret()
     async with connected(settings) as admin:
         result = Made()
-        sizes = await _sizes(admin)
-        if replication is None:
-            replication = min(_USUAL_REPLICATION, len((await admin.describe_cluster())["brokers"]))
+        sizes = await topic_sizes(admin)
+        replication = replication or await usual_replication(admin)
         redriven = () if settings.redrive_topic is None else (settings.redrive_topic,)
         makeable = settings.outside_topics if inputs else redriven
         outside = [_topic(name, partitions, replication) for name in makeable]
         await _make(admin, outside, sizes, result)
-        sizes = {**sizes, **result.made}
-        _demand(settings.outside_topics, sizes, _TRIAL)
-        roster = {topic: sizes[topic] for topic in settings.outside_topics}
-        epoch = make_epoch(settings, rule_set, roster, partitions)
+        roster = roster_of(settings, {**sizes, **result.made})
         ours = [
-            *(
-                _topic(log.name, partitions, replication, _facts_settings(rule_set))
-                for log in epoch.facts_logs
-            ),
+            _topic(epochs_topic(settings), 1, replication, TOPIC_SETTINGS),
             _topic(settings.alerts_topic, partitions, replication),
             _topic(settings.dead_letters_topic, partitions, replication),
         ]
         await _make(admin, ours, sizes, result)
         await _until_led(admin, result.made)
+        succession = await read_succession(settings)
+        entry = succession.running(digest_of(settings, rule_set, roster))
+        if entry is None and succession.current is None:
+            entry = make_entry(settings, rule_set, roster, succession)
+        if entry is None:
+            result.refused = refusal(succession, digest_of(settings, rule_set, roster))
+        else:
+            await make_facts_topics(
+                admin, entry, rule_set, result, partitions=partitions, replication=replication
+            )
         return result
+
+
+async def make_facts_topics(
+    admin: AIOKafkaAdminClient,
+    entry: Entry,
+    rule_set: RuleSet,
+    result: Made,
+    *,
+    partitions: int,
+    replication: int,
+) -> None:
+    """Make what is missing of an epoch's facts logs and of a shadow's topic for alerts.
+
+    Raises:
+        OutsideFailure: The broker will not make them.
+    """
+    names = [log.name for log in entry.epoch({}).facts_logs]
+    wanted = [_topic(n, partitions, replication, _facts_settings(rule_set)) for n in names]
+    if entry.shadow_topic is not None:
+        wanted.append(_topic(entry.shadow_topic, partitions, replication))
+    await _make(admin, wanted, await topic_sizes(admin), result)
+    await _until_led(admin, result.made)
+
+
+async def usual_replication(admin: AIOKafkaAdminClient) -> int:
+    """Return how many brokers hold a topic if nobody says: three, or as many as there are."""
+    return min(_USUAL_REPLICATION, len((await admin.describe_cluster())["brokers"]))
+
+
+def roster_of(settings: Settings, sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """Return every outside topic with its number of partitions.
+
+    Raises:
+        OutsideFailure: One is not there.
+    """
+    demand(settings.outside_topics, sizes, _TRIAL)
+    return {topic: sizes[topic] for topic in settings.outside_topics}
 
 
 def facts_retention_us(rule_set: RuleSet) -> int:
@@ -252,7 +300,7 @@ async def sizes_of(settings: Settings, topics: Sequence[str], remedy: str) -> di
         OutsideFailure: The broker is not there, or a topic is not; the text ends with `remedy`.
     """
     sizes = await all_sizes(settings)
-    _demand(topics, sizes, remedy)
+    demand(topics, sizes, remedy)
     return {topic: sizes[topic] for topic in topics}
 
 
@@ -263,10 +311,10 @@ async def all_sizes(settings: Settings) -> dict[str, int]:
         OutsideFailure: The broker is not there.
     """
     async with connected(settings) as admin:
-        return await _sizes(admin)
+        return await topic_sizes(admin)
 
 
-async def _sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
+async def topic_sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
     """Return the number of partitions of every topic.
 
     Of all of them, for asking by name can create what is not there.
@@ -275,7 +323,12 @@ async def _sizes(admin: AIOKafkaAdminClient) -> dict[str, int]:
     return {topic["topic"]: len(topic["partitions"]) for topic in found}
 
 
-def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None:
+def demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None:
+    """Make sure that topics are there.
+
+    Raises:
+        OutsideFailure: Some are not; the text says which, and what to do about it.
+    """
     missing = [f'"{name}"' for name in names if not sizes.get(name)]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
@@ -286,19 +339,16 @@ def _demand(names: Sequence[str], sizes: Mapping[str, int], remedy: str) -> None
         )
 
 
-async def _check_commits(admin: AIOKafkaAdminClient, epoch: Epoch) -> None:
-    """Make sure that what the group has committed was made with as many facts partitions."""
-    try:
-        commits = await admin.list_consumer_group_offsets(epoch.group)
-    except DENIED as error:
-        raise OutsideFailure(f"no commits: {why(error, epoch.group)}") from error
-    except (KafkaError, AttributeError):
-        # The group may be new; each lane asks again, and stops the worker if it gets no answer.
-        return
+def check_commits(commits: Mapping[Partition, Commit], epoch: Epoch) -> None:
+    """Make sure that what the group has committed was made with as many facts partitions.
+
+    Raises:
+        OutsideFailure: It was not.
+    """
     for log in epoch.facts_logs:
-        for place, commit in commits.items():
+        for (topic, _), commit in commits.items():
             # A commit without metadata is an operator's: see `CorrelateStation.open`.
-            if place.topic == log.name and commit.offset >= 0 and commit.metadata:
+            if topic == log.name and commit.metadata:
                 _, spread = decode_point(commit.metadata, log.feed_partitions)
                 log.check_spread(spread)
 

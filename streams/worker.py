@@ -1,6 +1,9 @@
 """The worker's process: from the settings to the exit code."""
 
 import asyncio
+import os
+import signal
+import sys
 from typing import Final
 
 import faust
@@ -10,9 +13,9 @@ from rules.rule import RuleSet
 from streams.app import IntakeApp, build_app
 from streams.failures import Failure
 from streams.garbage import look_seldom
+from streams.joining import find_epoch
 from streams.journal import log_crash, open_journal
 from streams.settings import Settings
-from streams.topics import find_epoch
 
 log: Final = structlog.get_logger("ringfence")
 
@@ -28,21 +31,31 @@ def run_worker(settings: Settings, rule_set: RuleSet) -> None:
     epoch = asyncio.run(find_epoch(settings, rule_set))
     log.info(
         "worker_starting",
+        epoch=epoch.number,
         digest=epoch.digest,
         rules=len(rule_set.rules),
         roster=dict(epoch.roster),
         facts_topics=[log.name for log in epoch.facts_logs],
         facts_partitions=epoch.facts_partitions,
     )
+    app = build_app(settings, rule_set, epoch, leave=_leave)
     look_seldom()
     try:
-        _run(build_app(settings, rule_set, epoch))
+        _run(app)
     except Failure:
         raise
     except Exception as error:
         log_crash(error)
         raise
     log.info("worker_stopped")
+    if app.has_left:
+        # As if it had just been started: its epoch may be another one now, or be over.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+
+
+def _leave() -> None:
+    """End as if somebody had told this process to."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _run(app: IntakeApp) -> None:

@@ -19,9 +19,9 @@ from benchmarks.kafka.sites import environment_of_quix, streams_class_path
 from benchmarks.truth import Limits
 from streams.brokers import kafka_jars
 from streams.epoch import Epoch
+from streams.joining import find_epoch
 from streams.rule_files import read_rules
 from streams.settings import load_settings
-from streams.topics import find_epoch
 
 _ROOT: Final = Path(__file__).parents[2]
 _RINGFENCE: Final = str(Path(sys.executable).with_name("ringfence"))

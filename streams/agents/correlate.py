@@ -68,6 +68,7 @@ class CorrelateStation:
         *,
         settings: Settings,
         stage: Stage,
+        alerts_topic: str,
         sender: Sender,
         facts_log: FactsLog,
         clock_us: Callable[[], int] = now_us,
@@ -80,6 +81,7 @@ class CorrelateStation:
         self.topic = stage.log.name
         self._settings = settings
         self._stage = stage
+        self._alerts_topic = alerts_topic
         self.channel = channel
         self._sender = sender
         self._facts_log = facts_log
@@ -232,7 +234,7 @@ class CorrelateStation:
         return [*messages, *facts]
 
     def _alert(self, alert: Alert) -> Message:
-        return Message(self._settings.alerts_topic, alert.alert_id.encode(), encode_alert(alert))
+        return Message(self._alerts_topic, alert.alert_id.encode(), encode_alert(alert))
 
     def _fact(self, fact: Fact, cause: Row) -> Message:
         assert self._stage.reader is not None, "without a reader alerts are no facts"

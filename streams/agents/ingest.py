@@ -35,8 +35,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 class Offsets(Protocol):
     """Where an outside partition stands on the broker."""
 
-    async def start_of(self, partition: Partition, start: str | int) -> int:
-        """Return the offset where a reader without commits begins."""
+    async def begin_of(self, partition: Partition) -> int:
+        """Return the first offset that retention has left."""
 
 
 class IngestStation:
@@ -53,6 +53,7 @@ class IngestStation:
         *,
         settings: Settings,
         stages: Sequence[Stage],
+        starts: Mapping[Partition, int],
         ingest: Ingest,
         sender: Sender,
         offsets: Offsets,
@@ -60,6 +61,7 @@ class IngestStation:
     ) -> None:
         self._settings = settings
         self._idle_after_us = settings.idle_after // _MICROSECOND
+        self._starts = starts
         self._log = stages[0].log
         self._screens = [(stage.log, Screen(stage.rules)) for stage in stages]
         self._clock_us = clock_us
@@ -96,8 +98,10 @@ class IngestStation:
         self._states[partition] = state
         if committed is not None:
             return Opening(state, committed.offset)
-        offset = await self._offsets.start_of(partition, self._settings.start)
-        # Committed at once: what comes before a first batch must not move a start at `latest`.
+        offset = self._starts.get(partition)
+        if offset is None:
+            offset = await self._offsets.begin_of(partition)
+        # Committed at once: retention must not move a start before the first batch.
         return Opening(state, offset, commit=Commit(offset, encode_watermark(NEVER_US)))
 
     def close(self, partition: Partition) -> None:

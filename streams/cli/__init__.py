@@ -21,6 +21,7 @@ from streams.cli.record import record
 from streams.cli.replay import replay
 from streams.cli.run_stories import run_stories
 from streams.cli.simulate import simulate
+from streams.cli.switch import switch
 from streams.cli.topics import topics
 from streams.cli.worker import worker
 from streams.failures import Failure
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    *(demo, replay, explain, diff, backtest, worker, check, new, mutate, simulate),
+    *(demo, replay, explain, diff, backtest, worker, switch, check, new, mutate, simulate),
     *(record, pseudonym, config),
 ):
     app.command()(_command)

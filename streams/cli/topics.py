@@ -58,3 +58,5 @@ def create(
         for name, count in found.items():
             plural = "partition" if count == 1 else "partitions"
             sys.stderr.write(f"{verb}: {name}, {count} {plural}\n")
+    if result.refused is not None:
+        raise result.refused

@@ -16,10 +16,11 @@ from streams.demo.found import Found
 from streams.demo.sending import send_log
 from streams.epoch import Epoch, partitions_of
 from streams.failures import OutsideFailure
+from streams.joining import find_epoch
 from streams.security import client_options
 from streams.settings import Settings
 from streams.simulation.log import PARTITIONS
-from streams.topics import connected, create_topics, find_epoch
+from streams.topics import connected, create_topics
 
 _PATIENCE_S = 90.0
 _LOOK_EVERY_MS = 200

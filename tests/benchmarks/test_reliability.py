@@ -16,7 +16,7 @@ def test_every_part_is_on_the_page_if_only_to_say_that_it_did_not_run(tmp_path: 
     assert len(headings) == len(Part) == told.read_text().count("Did not run.")
     published = _PAGE.read_text(encoding="utf-8")
     assert published.startswith(HEAD)
-    assert [x for x in published.splitlines() if x.startswith("## ")] == headings
+    assert set(headings) <= set(published.splitlines())
 
 
 def test_a_part_that_runs_replaces_what_the_page_had_of_it_alone(tmp_path: Path) -> None:

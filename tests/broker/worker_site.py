@@ -21,12 +21,12 @@ from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.clock import now_us
-from streams.epoch import Epoch, partitions_of, revision_at
+from streams.epoch import Epoch, partitions_of
 from streams.ingest import Ingest
+from streams.joining import find_epoch
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
 from streams.states import stages_of
-from streams.topics import find_epoch
 from streams.wire.facts import decode_row
 from streams.wire.pseudonyms import Pseudonyms
 from tests.broker.bus import Bus
@@ -188,7 +188,7 @@ class Site:
                     if row.partition == partition:
                         assert row.value is not None
                         fact = decode_row(row.key, row.value, self.settings.timing)
-                        alerts = correlator.observe([fact], revision_at(row.offset))
+                        alerts = correlator.observe([fact], stage.log.revision_at(row.offset))
                         implied |= {encode_alert(a) for a in alerts if not a.is_signal}
         return implied
 

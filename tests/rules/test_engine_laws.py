@@ -19,7 +19,7 @@ from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.stages import Claims
-from rules.watermark import Watermarks
+from rules.watermark import NEVER_US, Watermarks
 from tests.rules.build import SIGNAL
 from tests.rules.deliveries import (
     Delivery,
@@ -56,6 +56,7 @@ EITHER = RANDOMS.map(lambda random: _draw(random, truthful=random.random() < 0.5
 TWICE = RANDOMS.map(_draw_twice)
 CAPS = st.sampled_from((MAX_HISTORY, 1, 2))
 BROKEN_OFF = st.tuples(EITHER, st.floats(0, 1), CAPS)
+SOMEWHERE = st.tuples(st.one_of(TRUTHFUL, CAMPAIGNS), st.floats(0, 1))
 FLOODED = st.tuples(EITHER, st.sampled_from((1, 2, 3)))
 
 
@@ -254,6 +255,51 @@ def marks_may_wait_until_they_are_due(drawn: Drawn) -> None:
     assert list(map(encode_alert, written)) == list(map(encode_alert, expected))
 
 
+def a_log_that_begins_late_gives_the_alerts_of_anchors_a_reach_later(
+    drawn: tuple[Drawn, float],
+) -> None:
+    (world, delivery), where = drawn
+    rules = world.rule_set
+    starts = sorted(event.start_us for event in told(world.records, world.timing))
+    since_us = starts[int(where * (len(starts) - 1))] if starts else 0
+    roster = dict.fromkeys(delivery.declared, NEVER_US)
+    # What rests on alerts rests on what those rest on.
+    later_us = since_us + rules.first_stage.reach_us
+    engine = begin(world, delivery)
+    engine.first = Correlator(rules.first_stage, roster, since_us=since_us)
+    engine.second = Correlator(
+        rules.second_stage, engine.second.watermarks.as_mapping(), since_us=later_us
+    )
+    steps = [
+        [row for row in rows if isinstance(row, Mark) or row.event.start_us >= since_us]
+        for rows in steps_of(world, delivery)
+    ]
+    first_us = {
+        rule.id: rule.span.reach_us + (later_us if rule.reads_alerts else since_us)
+        for rule in rules.rules
+    }
+    expected = [a for a in run(world, delivery) if a.anchor_start_us >= first_us[_rule(a)]]
+    assert _final_contents(observe_all(engine, steps)) == _final_contents(expected)
+
+
+def _rule(alert: Alert) -> str:
+    return str(alert.content["rule"]["id"])
+
+
+def cutting_off_ends_every_open_alert_and_no_other(drawn: tuple[Drawn, float]) -> None:
+    (world, delivery), where = drawn
+    engine = begin(world, delivery)
+    steps = steps_of(world, delivery)
+    last = last_by_id(observe_all(engine, steps[: int(where * len(steps))]))
+    ended = [*engine.first.cut_off(10_000), *engine.second.cut_off(10_000)]
+    assert {a.alert_id for a in ended} == {i for i, a in last.items() if not a.final}
+    assert len({a.alert_id for a in ended}) == len(ended)
+    for alert in ended:
+        before = last[alert.alert_id]
+        assert (alert.final, alert.undecided, alert.revision) == (True, (), 10_000)
+        assert (alert.state, alert.content) == (before.state, before.content)
+
+
 def _final_contents(alerts: list[Alert]) -> dict[str, tuple[object, ...]]:
     """What the last record of each raised alert says, apart from its revision."""
     return {
@@ -302,6 +348,8 @@ LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [
     (nothing_is_remembered_after_the_end, EITHER, 60),
     (what_the_screen_drops_is_never_missed, TRUTHFUL, 100),
     (same_rows_give_the_same_bytes, EITHER, 30),
+    (a_log_that_begins_late_gives_the_alerts_of_anchors_a_reach_later, SOMEWHERE, 200),
+    (cutting_off_ends_every_open_alert_and_no_other, SOMEWHERE, 60),
     (marks_may_wait_until_they_are_due, EITHER, 150),
     (marks_may_wait_until_they_are_due, CAMPAIGNS, 100),
 ]

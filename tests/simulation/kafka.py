@@ -128,11 +128,6 @@ class Ports:
                 if part:
                     await kafka.step(self.process)
 
-    async def start_of(self, partition: Partition, start: str | int) -> int:
-        """Return the first offset."""
-        del partition, start
-        return 0
-
     async def begin_of(self, partition: Partition) -> int:
         """Return the first offset."""
         del partition

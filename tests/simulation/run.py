@@ -20,7 +20,7 @@ from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
-from streams.epoch import Epoch, revision_at
+from streams.epoch import Epoch
 from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.settings import Settings
@@ -45,7 +45,15 @@ _QUIET_S = 2.0
 _LONGEST_S = 600.0
 _DAY_US = 24 * HOUR_US
 _SILENT = ("transactions", 1)
-EPOCH = Epoch("0", {"calls": 1, "transactions": 2}, "facts.0", 2, "ringfence.0", "facts2.0")
+EPOCH = Epoch(
+    "0",
+    {"calls": 1, "transactions": 2},
+    "facts.0",
+    2,
+    "ringfence.0",
+    "ringfence.alerts",
+    "facts2.0",
+)
 
 
 @cache
@@ -227,6 +235,7 @@ class Worker:
             channel,
             settings=_settings(),
             stages=STAGES,
+            starts={},
             ingest=INGEST,
             sender=ports,
             offsets=ports,
@@ -239,6 +248,7 @@ class Worker:
                 asyncio.Queue(),
                 settings=_settings(),
                 stage=stage,
+                alerts_topic=EPOCH.alerts_topic,
                 sender=ports,
                 facts_log=ports,
                 longest_s=self._longest_s,
@@ -421,7 +431,7 @@ class Run:
                 correlator = Correlator(stage.rules, unheard)
                 for row in self.kafka.logs[stage.log.name, number]:
                     fact = decode_row(row.key, row.value or b"", _settings().timing)
-                    alerts = correlator.observe([fact], revision_at(row.offset))
+                    alerts = correlator.observe([fact], stage.log.revision_at(row.offset))
                     implied |= {encode_alert(a) for a in alerts if not a.is_signal}
         return implied
 

@@ -18,7 +18,7 @@ from tests.streams.worker_parts import (
 
 CALLS = ("calls", 0)
 FACTS = ("facts", 0)
-EPOCH = Epoch("0", {"calls": 1}, "facts", 1, "group")
+EPOCH = Epoch("0", {"calls": 1}, "facts", 1, "group", "alerts")
 
 
 @dataclass

@@ -41,6 +41,7 @@ class MemoryKafka:
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let commands find this Kafka and no other."""
         monkeypatch.setattr("streams.windows.AIOKafkaConsumer", lambda **_: MemoryReader(self))
+        monkeypatch.setattr("streams.bus.AIOKafkaConsumer", lambda **_: MemoryReader(self))
         monkeypatch.setattr("streams.topics.AIOKafkaAdminClient", lambda **_: MemoryAdmin(self))
         monkeypatch.setattr(
             "streams.dead_letters_command.AIOKafkaProducer", lambda **_: MemoryProducer(self)
@@ -71,6 +72,11 @@ class MemoryAdmin:
             {"topic": name, "partitions": [n for topic, n in self.kafka.logs if topic == name]}
             for name in names
         ]
+
+    async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
+        """Return nothing: no group has committed anything."""
+        assert group
+        return {}
 
 
 @dataclass
@@ -130,9 +136,12 @@ class MemoryReader:
             found[place] = OffsetAndTimestamp(rows[0].offset, rows[0].timestamp) if rows else None
         return found
 
-    async def getmany(self, *, timeout_ms: int) -> Mapping[TopicPartition, Sequence[TimedRow]]:
+    async def getmany(
+        self, *places: TopicPartition, timeout_ms: int
+    ) -> Mapping[TopicPartition, Sequence[TimedRow]]:
         """Return the next few rows of each partition that is not paused."""
         assert timeout_ms
+        assert set(places) <= self.positions.keys()
         fetched = {}
         for place in self.positions.keys() - self.paused:
             log = self.kafka.logs[place.topic, place.partition]

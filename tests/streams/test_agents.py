@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import structlog
 
 from rules.moment import MINUTE_US
-from rules.watermark import NEVER_US
+from rules.watermark import NEVER_US, Partition
 from streams.agents.correlate import CorrelateStation
 from streams.agents.ingest import IngestStation
 from streams.epoch import Epoch
@@ -58,7 +58,6 @@ class BrokenIngest(Ingest):
 class Desk:
     """Both stations over one bus, and hands that do what an intake does."""
 
-    start: str = "earliest"
     skip: str = ""
     idle_after: str = "30m"
     longest_s: float = 60.0
@@ -68,7 +67,6 @@ class Desk:
     def __post_init__(self) -> None:
         """Set up the stations."""
         settings = settings_for_tests(
-            RINGFENCE_START=self.start,
             RINGFENCE_SKIP=self.skip,
             RINGFENCE_IDLE_AFTER=self.idle_after,
         )
@@ -79,6 +77,7 @@ class Desk:
             channel,
             settings=settings,
             stages=self.stages,
+            starts=self.epoch.starts,
             ingest=BrokenIngest(RULES, settings.timing, pseudonyms),
             sender=self.bus,
             offsets=self.bus,
@@ -87,6 +86,7 @@ class Desk:
             channel,
             settings=settings,
             stage=self.stages[0],
+            alerts_topic=self.epoch.alerts_topic,
             sender=self.bus,
             facts_log=self.bus,
             longest_s=self.longest_s,
@@ -178,12 +178,12 @@ async def test_a_watermark_goes_on_from_the_commit() -> None:
     assert desk.ingest.counts[LATE.name, "calls"] == 1
 
 
-@pytest.mark.parametrize(("start", "offset"), [("earliest", 0), ("latest", 2)])
-async def test_a_group_without_commits_begins_where_it_is_told_and_commits_that(
-    start: str, offset: int
+@pytest.mark.parametrize(("starts", "offset"), [({}, 1), ({CALLS: 2}, 2)])
+async def test_a_group_without_commits_begins_where_the_epoch_does_and_commits_that(
+    starts: dict[Partition, int], offset: int
 ) -> None:
-    desk = Desk(start)
-    desk.bus.logs[CALLS] += rows_of(b"a", b"b")
+    desk = Desk(epoch=replace(epoch_for_tests(), starts=starts))
+    desk.bus.logs[CALLS] += rows_of(b"a", b"b", first=1)
     opening = await desk.ingest.open(CALLS, None, None)
     assert opening.offset == offset
     assert opening.commit == Commit(offset, encode_watermark(NEVER_US))

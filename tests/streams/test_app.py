@@ -54,7 +54,7 @@ def _journal_closed() -> Iterator[None]:
 
 def app_for_tests(**more: str) -> IntakeApp:
     """Return the app over a broker that is not there."""
-    return build_app(settings_for_tests(**more), RULES, epoch_for_tests())
+    return build_app(settings_for_tests(**more), RULES, epoch_for_tests(), leave=lambda: None)
 
 
 @pytest.mark.usefixtures("loop")
@@ -63,7 +63,7 @@ def test_building_the_app_starts_nothing_and_names_its_agents() -> None:
     assert sorted(app.agents) == ["correlate", "ingest"]
     assert not app.started
     assert not any(service.started for service in app.feeding)
-    producer, _, intake = app.feeding
+    producer, _, intake, _ = app.feeding
     # Services stop in reverse order: the intake has to finish while there is a producer.
     assert isinstance(producer, Producer)
     assert isinstance(intake, Intake)
@@ -86,7 +86,7 @@ def test_there_is_no_web_server_unless_it_has_a_port_and_then_on_loopback_unless
 def test_no_app_is_built_without_a_secret() -> None:
     settings = settings_for_tests().model_copy(update={"pseudonym_key": None})
     with pytest.raises(SettingsError, match="RINGFENCE_PSEUDONYM_KEY"):
-        build_app(settings, RULES, epoch_for_tests())
+        build_app(settings, RULES, epoch_for_tests(), leave=lambda: None)
 
 
 @pytest.fixture

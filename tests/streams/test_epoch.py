@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.rule import RuleSet
-from streams.epoch import digest8, offset_of, partitions_of, revision_at
+from streams.epoch import digest8, first_revision, offset_of, partitions_of
 from streams.failures import OutsideFailure
 from tests.streams.worker_parts import epoch_for_tests, rules_for_tests
 
@@ -55,10 +55,14 @@ def test_order_makes_no_other_epoch() -> None:
     assert digest() == digest(withheld=("unknown", "private", "private"))
 
 
-@given(st.integers(0, 2**40 - 1))
-def test_a_revision_tells_the_offset_of_its_row(offset: int) -> None:
-    assert offset_of(revision_at(offset)) == offset
-    assert revision_at(offset) < revision_at(offset + 1)
+@given(st.integers(0, 2**40 - 1), st.integers(1, 99))
+def test_a_revision_tells_the_offset_of_its_row_and_grows_with_the_epoch(
+    offset: int, number: int
+) -> None:
+    log = replace(epoch_for_tests(), number=number).first
+    assert offset_of(log.revision_at(offset)) == offset
+    assert log.revision_at(offset) < log.revision_at(offset + 1)
+    assert log.revision_at(offset) < first_revision(number + 1)
 
 
 def test_partitions_are_in_ascending_order() -> None:

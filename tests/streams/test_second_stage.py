@@ -1,6 +1,7 @@
 """Tests of the second stage on the bus: alerts become facts, and time is passed on with them."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from streams.failures import OutsideFailure
 from streams.ingest import Ingest
 from streams.lanes import Commit, Lane, RecordBatch
 from streams.states import Stage, stages_of
-from streams.topics import check_sizes, make_epoch
+from streams.succession import Succession
+from streams.topics import check_sizes, make_entry
 from streams.wire.facts import decode_row
 from streams.wire.pseudonyms import Pseudonyms
 from tests.streams.worker_parts import (
@@ -53,13 +55,19 @@ class Desk:
             channel,
             settings=SETTINGS,
             stages=STAGES,
+            starts={},
             ingest=Ingest(RULES, SETTINGS.timing, Pseudonyms(SECRET.encode(), frozenset())),
             sender=self.bus,
             offsets=self.bus,
         )
         self.correlate = {
             stage.log.name: CorrelateStation(
-                channel, settings=SETTINGS, stage=stage, sender=self.bus, facts_log=self.bus
+                channel,
+                settings=SETTINGS,
+                stage=stage,
+                alerts_topic="ringfence.alerts",
+                sender=self.bus,
+                facts_log=self.bus,
             )
             for stage in STAGES
         }
@@ -207,11 +215,20 @@ def test_without_rules_on_alerts_there_is_no_second_log_and_the_last_stage_has_n
 
 
 def test_the_second_facts_log_carries_the_digest_and_is_as_large_as_the_first() -> None:
-    epoch = make_epoch(SETTINGS, RULES, {"calls": 1}, 3)
-    assert epoch.facts2_topic == f"ringfence.facts2.{epoch.digest}"
+    entry = make_entry(SETTINGS, RULES, {"calls": 1}, Succession())
+    assert entry.facts2_topic == f"ringfence.facts2.{entry.digest}"
+    epoch = entry.epoch({entry.facts_topic: 3})
     assert epoch.second is not None
     assert epoch.second.feed_partitions == (("alerts", 0), ("alerts", 1), ("alerts", 2))
-    sizes = {epoch.facts_topic: 3, epoch.facts2_topic: 3}
+    sizes = {entry.facts_topic: 3, entry.facts2_topic: 3}
     check_sizes(epoch, sizes)
     with pytest.raises(OutsideFailure, match=r"has 2 partitions and .* 3, wanted as many"):
-        check_sizes(epoch, {**sizes, epoch.facts2_topic: 2})
+        check_sizes(epoch, {**sizes, entry.facts2_topic: 2})
+
+
+def test_rules_on_alerts_begin_a_reach_after_those_on_events() -> None:
+    since_us = TEN_O_CLOCK
+    first, second = stages_of(replace(EPOCH, since_us=since_us), RULES)
+    assert first.since_us == since_us
+    assert second.since_us == since_us + RULES.first_stage.reach_us
+    assert {stage.since_us for stage in STAGES} == {NEVER_US}

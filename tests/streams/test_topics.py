@@ -7,17 +7,20 @@ import pytest
 from rules.moment import DAY_US
 from rules.rule import RuleSet
 from rules.timing import Timing
+from streams.cli.switch import switch
 from streams.cli.topics import create
 from streams.failures import OutsideFailure, SettingsError, UsageFailure
 from streams.rule_files import read_rules
-from streams.topics import check_metadata_fits, facts_retention_us, make_epoch
+from streams.succession import Succession
+from streams.topics import check_metadata_fits, facts_retention_us, make_entry
 from tests.streams.worker_parts import RULE, SECRET, rules_for_tests, settings_for_tests
 
 
 def test_an_epoch_s_names_carry_its_digest() -> None:
     settings = settings_for_tests(RINGFENCE_FACTS_TOPIC="facts", RINGFENCE_GROUP="workers")
-    epoch = make_epoch(settings, rules_for_tests(), {"calls": 2}, 3)
-    assert epoch.facts_topic == f"facts.{epoch.digest}"
+    entry = make_entry(settings, rules_for_tests(), {"calls": 2}, Succession())
+    epoch = entry.epoch({f"facts.{entry.digest}": 3})
+    assert (epoch.facts_topic, epoch.facts_partitions) == (f"facts.{epoch.digest}", 3)
     assert epoch.group == f"workers.{epoch.digest}"
     assert epoch.first.feed_partitions == (("calls", 0), ("calls", 1))
 
@@ -45,6 +48,18 @@ def test_topics_are_not_made_where_no_broker_is(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RINGFENCE_BROKER_WAIT", "0.2s")
     with pytest.raises(OutsideFailure, match="no Kafka broker answers"):
         create(bootstrap_servers="127.0.0.1:1", inputs=True)
+
+
+def test_no_epoch_is_switched_where_no_broker_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RINGFENCE_PSEUDONYM_KEY", SECRET)
+    monkeypatch.setenv("RINGFENCE_BROKER_WAIT", "0.2s")
+    with pytest.raises(OutsideFailure, match="no Kafka broker answers"):
+        switch(bootstrap_servers="127.0.0.1:1", wait="1m", promote=True)
+    with pytest.raises(UsageFailure, match="--json goes with --compare only"):
+        switch(bootstrap_servers="127.0.0.1:1", wait="1m", as_json=True)
+    # Rules with mistakes are told of before a broker is asked.
+    with pytest.raises(UsageFailure, match="cannot be read"):
+        switch(bootstrap_servers="127.0.0.1:1", wait="1m", rules=Path("nowhere"))
 
 
 def test_rules_are_read_from_the_catalogue_a_folder_or_a_file(tmp_path: Path) -> None:

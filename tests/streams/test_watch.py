@@ -111,6 +111,7 @@ class Desk:
             asyncio.Queue(),
             settings=self.settings,
             stages=stages,
+            starts={},
             ingest=ingest,
             sender=self.bus,
             offsets=self.bus,
@@ -120,6 +121,7 @@ class Desk:
                 asyncio.Queue(),
                 settings=self.settings,
                 stage=stage,
+                alerts_topic=EPOCH.alerts_topic,
                 sender=self.bus,
                 facts_log=self.bus,
             )
@@ -458,7 +460,9 @@ async def test_the_pages_are_served_and_faust_shows_none_of_its_own() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = build_app(settings_for_tests(RINGFENCE_WEB_PORT=str(port)), RULES, EPOCH)
+    app = build_app(
+        settings_for_tests(RINGFENCE_WEB_PORT=str(port)), RULES, EPOCH, leave=lambda: None
+    )
     app.feeding = ()
     await app.start()
     try:
@@ -479,7 +483,9 @@ async def test_a_port_that_is_taken_is_told_in_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        app = build_app(settings_for_tests(RINGFENCE_WEB_PORT=str(port)), RULES, EPOCH)
+        app = build_app(
+            settings_for_tests(RINGFENCE_WEB_PORT=str(port)), RULES, EPOCH, leave=lambda: None
+        )
         app.feeding = ()
         with pytest.raises(OutsideFailure, match=f"^port {port} on 127.0.0.1 cannot be opened"):
             await app.start()

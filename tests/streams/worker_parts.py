@@ -119,6 +119,7 @@ def epoch_for_tests(facts_partitions: int = 2, *, campaigns: bool = False) -> Ep
         "facts.0123abcd",
         facts_partitions,
         "ringfence.0123abcd",
+        "ringfence.alerts",
         "facts2.0123abcd" if campaigns else None,
     )
 
@@ -244,13 +245,9 @@ class MemoryBus:
             log = self.logs[message.topic, number]
             log.append(MemoryRow(len(log), message.key, message.value, message.headers))
 
-    async def start_of(self, partition: Partition, start: str | int) -> int:
-        """Return the first offset, or the next one, as `Offsets` do."""
-        return 0 if start == "earliest" else len(self.logs[partition])
-
     async def begin_of(self, partition: Partition) -> int:
-        """Return the first offset, as a `FactsLog` does."""
-        log = self.logs[partition]
+        """Return the first offset, as `Offsets` and a `FactsLog` do."""
+        log = self.logs.get(partition)
         return log[0].offset if log else 0
 
     async def rows(
