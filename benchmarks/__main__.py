@@ -9,6 +9,7 @@ import typer
 
 from benchmarks import floods, instructions, machine, page, program, simulated, stages
 from benchmarks import reliability as storms
+from benchmarks import rule_changes as changes
 from benchmarks import sizing as sizes
 from benchmarks import town as town_page
 from benchmarks.contest import compete
@@ -24,8 +25,8 @@ _SIMULATION: Final = _ROOT / "docs" / "simulation.md"
 _RELIABILITY: Final = _ROOT / "docs" / "reliability.md"
 _SIZING: Final = _ROOT / "docs" / "sizing.md"
 _PEOPLE: Final = (100_000, 300_000, 1_000_000)
-_RULE_CHANGES: Final = "rule changes"
 _TOWN: Final = _ROOT / "docs" / "town.md"
+_RULE_CHANGES: Final = "rule changes"
 _FOLDER: Final = _ROOT / "build" / "benchmarks"
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -127,28 +128,20 @@ def reliability(
     *,
     people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 40_000,
     rounds: Annotated[int, typer.Option(min=1, help="Of kills, and of zombies.")] = 10,
-    out: Annotated[Path, typer.Option(help="The page that is written.")] = _RELIABILITY,
+    flood: Annotated[int, typer.Option(min=100, help="Events of one key.")] = 50_000,
+    malformed: Annotated[int, typer.Option(min=100, help="Malformed records.")] = 1_000_000,
+    only: Annotated[list[storms.Part], typer.Option(help="A part of the page; repeatable.")] = [],  # noqa: B006 - typer has it so
+    out: Annotated[Path, typer.Option(help="The page whose parts are replaced.")] = _RELIABILITY,
 ) -> None:
-    """Storms on a real Kafka: kills, zombies, restarts, and workers that must be caught."""
-    text = asyncio.run(storms.tables(people, rounds, say))
-    changes = page.part_of(out, _RULE_CHANGES)
-    out.write_text(text, encoding="utf-8")
-    if changes:
-        page.put(out, _RULE_CHANGES, changes)
-    sys.stdout.write(text)
-
-
-@app.command()
-def rule_changes(
-    *,
-    people: Annotated[int, typer.Option(min=300, help="Of each change.")] = 300,
-    rounds: Annotated[int, typer.Option(min=1, help="How often rules are changed.")] = 12,
-    out: Annotated[Path, typer.Option(help="The page whose part is replaced.")] = _RELIABILITY,
-) -> None:
-    """Other rules on a running system, at once and by a shadow, while processes are killed."""
-    text = asyncio.run(storms.changes_table(people, rounds, say))
-    page.put(out, _RULE_CHANGES, text)
-    sys.stdout.write(text)
+    """Storms on a real Kafka: kills, zombies, floods, and workers that must be caught."""
+    scale = storms.Scale(people, rounds, flood, malformed)
+    if not out.exists():
+        for part in storms.Part:
+            page.put(out, part, storms.unheard(part), storms.HEAD)
+    for part in only or storms.Part:
+        text = asyncio.run(storms.made(part, scale, say))
+        page.put(out, part, text)
+        sys.stdout.write(text)
 
 
 @app.command()
@@ -179,6 +172,19 @@ def town(
     """Replay the catalogue over a simulated town: what is found, and who is troubled."""
     text = town_page.tables(people, days, rounds, seed)
     out.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+@app.command()
+def rule_changes(
+    *,
+    people: Annotated[int, typer.Option(min=300, help="Of each change.")] = 300,
+    rounds: Annotated[int, typer.Option(min=1, help="How often rules are changed.")] = 12,
+    out: Annotated[Path, typer.Option(help="The page whose part is replaced.")] = _RELIABILITY,
+) -> None:
+    """Other rules on a running system, at once and by a shadow, while processes are killed."""
+    text = asyncio.run(changes.text(people, rounds, say))
+    page.put(out, _RULE_CHANGES, text)
     sys.stdout.write(text)
 
 

@@ -16,9 +16,9 @@ seconds: the machine is a small shared one.
 """
 
 
-def put(page: Path, part: str, text: str) -> None:
-    """Put a part into the page, in place of what it was, or at the end."""
-    told = page.read_text(encoding="utf-8") if page.exists() else _HEAD
+def put(page: Path, part: str, text: str, head: str = _HEAD) -> None:
+    """Put a part into the page, in place of what it was, or at the end; a new page has a head."""
+    told = page.read_text(encoding="utf-8") if page.exists() else head
     begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->\n"
     before, found, rest = told.partition(begin)
     after = rest.partition(end)[2] if found else ""

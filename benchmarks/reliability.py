@@ -1,148 +1,202 @@
-"""Storms on a real Kafka, at length: what was lost, what was false, what was repeated."""
+"""The page on reliability: storms on a real Kafka, and what was lost, false or repeated."""
 
 import asyncio
-import json
 import tempfile
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from benchmarks import page
+from benchmarks import feeds, machine, overload, stock
+from benchmarks.rows import Run, notes, run_all, site_at, table
 from streams.agents.correlate import CorrelateStation
 from streams.bus import Bus as WorkersBus
 from streams.lanes import Commit
 from streams.states import stages_of
-from tests.broker.bus import Bus
-from tests.broker.rule_changes import Change, changed, two_sites
+from tests.broker.restartable import RestartableBroker, cluster
 from tests.broker.storms import (
     ACKNOWLEDGES_FIRST,
     COMMITS_EARLY,
     WITHOUT_REBUILD,
     Fleet,
-    RestartableBroker,
     Verdict,
     Weather,
     judged,
-    restartable,
+    kill_each_broker,
     storm,
 )
-from tests.broker.worker_site import Site, open_site
+from tests.broker.worker_site import Site
 
-_HEAD: Final = """\
+HEAD: Final = """\
 # Reliability
 
 Made by `python -m benchmarks reliability`; nothing here is written by hand. Apache Kafka 4.1 from
-its jars, one node, two partitions per topic, workers as processes of their own under a supervisor,
+its jars, two partitions per topic, workers as processes of their own under a supervisor,
 rules of both stages. After each storm every alert record is compared, byte for byte, with what a
 correlator of the harness's own makes of the facts logs; the last records of raised alerts with
 what a replay of the records gives; the dead letters with the malformed records; and all topics and
-the log are searched for the names and numbers that were sent. A repeat is a record that stands on
-the alerts topic once more, byte for byte; any other would count as false.
+the log are searched for the names and numbers that were sent. Dead letters that are missing or
+false, rows or lines that show something, and workers that end with a bug stand below the table: if
+nothing is said there, there were none. A repeat is a record that stands
+on the alerts topic once more, byte for byte; any other would count as false.
+
+Elsewhere: R-10 in `docs/simulation.md`; R-33 (a topic gone, other partitions, rows deleted, a
+record too large) in the broker suite. Ten million people (R-21) and a million calls of one person
+(R-22) did not run.
 
 """
-_CHANGES: Final = """\
-## Other rules on a running system
-
-Made by `python -m benchmarks rule-changes`. Two workers of each epoch; workers of both are killed,
-and the command itself, while records come whose event time passes in hours. Each epoch's records
-have to be those that its own facts imply, byte for byte; what the old one leaves open and the new
-one does not raise has to end withdrawn, and nothing else; the new one's last words have to be
-those of a replay of all records, from its start on; every alert has to end; within an epoch
-revisions have to grow.
-
-"""
-_COLUMNS: Final = (
-    "id",
-    "storm",
-    "events",
-    "faults",
-    "alert records",
-    "missing",
-    "false",
-    "repeats",
-)
 _PIECE: Final = 500
-_NOT_RUN: Final = (
-    ("R-06", "three brokers, each killed in turn"),
-    ("R-12", "one feed two hours behind the other"),
-    ("R-14", "a backlog of twelve hours (silent partitions: broker suite)"),
-    ("R-21", "ten million people"),
-    ("R-22", "one person with a million calls"),
-    ("none", "stock Faust agents, for comparison"),
-)
-_IN_THE_SUITE: Final = (
-    ("R-10", "simulation: see `docs/simulation.md`"),
-    ("R-33", "a topic gone, other partitions, rows deleted, a record too large: broker suite"),
-)
 
 
-class Told(NamedTuple):
-    """A row of the table: what ran, and what it came to."""
+class Part(StrEnum):
+    """A part of the page; each can be made anew by itself."""
 
-    row: str
-    what: str
-    verdict: Verdict
-    is_broken: bool = False
+    WORKERS = "workers"
+    BROKEN = "broken"
+    CLUSTER = "cluster"
+    FEEDS = "feeds"
+    FLOODS = "floods"
+    MALFORMED = "malformed"
+    FAUST = "faust"
 
 
-async def tables(people: int, rounds: int, say: Callable[[str], None]) -> str:
-    """Return the page.
+_TITLES: Final = {
+    Part.WORKERS: "Workers and the one broker killed, stopped and restarted",
+    Part.BROKEN: "Broken workers, which have to be caught",
+    Part.CLUSTER: "Three brokers, each killed in turn",
+    Part.FEEDS: "Feeds apart, silent partitions, a backlog",
+    Part.FLOODS: "Floods",
+    Part.MALFORMED: "As many malformed records as good ones",
+    Part.FAUST: "Stock Faust agents, for comparison",
+}
 
-    Args:
-        people: how many people a storm has; each has some two and a half events.
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of each there is.
+
+    Attributes:
+        people: of a storm; each has some two and a half events.
         rounds: how often the storms of kills and of zombies run.
-        say: is told of each row.
+        flood: events of one key; a fifth as many people are the ordinary load beside it.
+        malformed: malformed records.
     """
-    told: list[Told] = []
-    with tempfile.TemporaryDirectory() as folder, restartable(Path(folder)) as broker:
-        for row, what, run in _storms(people, rounds):
-            verdict = await run(broker)
-            is_broken = row == "broken"
-            told.append(Told(row, what, verdict, is_broken))
-            say(f"{row} {what}: {json.dumps(verdict.__dict__)}\n")
-    return _page(told)
+
+    people: int
+    rounds: int
+    flood: int
+    malformed: int
 
 
-async def changes_table(people: int, rounds: int, say: Callable[[str], None]) -> str:
-    """Return the part about changes of rules.
-
-    Args:
-        people: of each change.
-        rounds: how often the rules are changed, at once and by a shadow in turn.
-        say: is told of each row.
-    """
-    told: list[Told] = []
-    with tempfile.TemporaryDirectory() as folder, restartable(Path(folder)) as broker:
-        for what, run in _changes(people, rounds):
-            verdict = await run(broker)
-            told.append(Told("R-17", what, verdict))
-            say(f"R-17 {what}: {json.dumps(verdict.__dict__)}\n")
-    notes = [f"* {t.what}: {'; '.join(t.verdict.notes)}\n" for t in told]
-    return f"{_CHANGES}{page.table(_COLUMNS, [_row(t) for t in told])}\n{''.join(notes)}"
+def unheard(part: Part) -> str:
+    """Return what stands for a part that has not run."""
+    return f"## {_TITLES[part]}\n\nDid not run.\n"
 
 
-Run = Callable[[RestartableBroker], Awaitable[Verdict]]
+async def made(part: Part, scale: Scale, say: Callable[[str], None]) -> str:
+    """Run a part, and return its text."""
+    size = 3 if part is Part.CLUSTER else 1
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, cluster(Path(folder), size) as brokers:
+        text = await _MAKERS[part](brokers, scale, say)
+    took = f"In {(time.monotonic() - began_s) / 60:.0f} minutes, on {machine.described()}."
+    return f"## {_TITLES[part]}\n\n{text}\n{took}\n"
 
 
-def _storms(people: int, rounds: int) -> Iterator[tuple[str, str, Run]]:
-    plain = Weather(people=people, chunks=6, workers=3)
-    for seed in range(rounds):
+Say = Callable[[str], None]
+Brokers = Sequence[RestartableBroker]
+
+
+async def _workers(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told = await run_all(brokers[0].address, _storms(brokers[0], scale), say)
+    return f"{table(told)}\n{notes(told)}"
+
+
+async def _broken(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told = await run_all(brokers[0].address, _broken_workers(scale.people), say)
+    return f"{table(told)}\n{notes(told)}"
+
+
+async def _cluster(brokers: Brokers, scale: Scale, say: Say) -> str:
+    async def run(address: str) -> Verdict:
+        async with site_at(address) as (site, journal):
+            return await kill_each_broker(site, journal, brokers, scale.people)
+
+    address = ",".join(broker.address for broker in brokers)
+    rows = (("R-06", f"each broker killed, run {n + 1}", run) for n in range(scale.rounds))
+    told = await run_all(address, rows, say)
+    about = "Three copies of everything, two of which must be up to date; two workers.\n\n"
+    return f"{about}{table(told)}\n{notes(told)}"
+
+
+async def _feeds(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told = await run_all(brokers[0].address, feeds.storms(scale.people), say)
+    return f"{table(told)}\n{notes(told)}"
+
+
+async def _floods(brokers: Brokers, scale: Scale, say: Say) -> str:
+    address = brokers[0].address
+    told, loads = await overload.of_one_key(address, max(1, scale.flood // 5), scale.flood, say)
+    say(str(told))
+    return f"{_ABOUT_FLOODS}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
+
+
+async def _malformed(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told, loads = await overload.of_malformed(brokers[0].address, scale.malformed, say)
+    say(str(told))
+    about = "One worker; its memory, part by part.\n\n"
+    return f"{about}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
+
+
+async def _faust(brokers: Brokers, scale: Scale, say: Say) -> str:
+    people = scale.people // 6 * 6
+    return _ABOUT_FAUST + await stock.tables(brokers[0].address, people, scale.rounds, say)
+
+
+_MAKERS: Final[Mapping[Part, Callable[[Brokers, Scale, Say], Awaitable[str]]]] = {
+    Part.WORKERS: _workers,
+    Part.BROKEN: _broken,
+    Part.CLUSTER: _cluster,
+    Part.FEEDS: _feeds,
+    Part.FLOODS: _floods,
+    Part.MALFORMED: _malformed,
+    Part.FAUST: _faust,
+}
+_ABOUT_FLOODS: Final = """\
+One worker with the whole catalogue, one load after the other, each sent as fast as the broker
+takes it. Waiting are records whose offsets are not committed; what the worker does not hold waits
+on the broker.
+
+"""
+_ABOUT_FAUST: Final = """\
+The same records, two partitions, two workers under the same supervisor; one alert per call and
+transfer of a person is due. `benchmarks/contenders/on_faust.py` is an agent and a table as Faust's
+documentation has them, at its default settings. ringfence runs one rule. A repeat is an alert told
+once more for Faust, a record told once more for ringfence.
+
+"""
+
+
+def _storms(broker: RestartableBroker, scale: Scale) -> Iterator[tuple[str, str, Run]]:
+    plain = Weather(people=scale.people, chunks=6, workers=3)
+    for seed in range(scale.rounds):
         kills = replace(plain, kills=6, seed=seed)
         yield "R-01", f"kill -9, run {seed + 1}", _in_weather(kills)
-    for seed in range(rounds):
+    for seed in range(scale.rounds):
         zombies = replace(plain, freezes=3, seed=seed)
         yield "R-02", f"SIGSTOP for three sessions, run {seed + 1}", _in_weather(zombies)
     sizes = replace(plain, workers=1, sizes=(2, 4, 1, 3, 2, 1))
     yield "R-03", "workers 1, 2, 4, 1, 3, 2, 1", _in_weather(sizes)
     yield "R-04", "SIGTERM, rolling", _in_weather(replace(plain, rolls=True))
-    yield "R-05", "the broker killed twice", _broker_killed(people)
+    yield "R-05", "the broker killed twice", _broker_killed(broker, scale.people)
     bad = replace(plain, kills=6, malformed=True)
     yield "R-16, R-18, R-20", "kill -9, malformed records 1:1", _in_weather(bad)
-    yield "R-27", "every worker gone at once", _all_gone(people)
+    yield "R-27", "every worker gone at once", _all_gone(scale.people)
+
+
+def _broken_workers(people: int) -> Iterator[tuple[str, str, Run]]:
     for what, code in (
         ("no rebuild", WITHOUT_REBUILD),
         ("acknowledges before it sends", ACKNOWLEDGES_FIRST),
@@ -152,38 +206,17 @@ def _storms(people: int, rounds: int) -> Iterator[tuple[str, str, Run]]:
         yield "broken", what, _in_weather(small)
 
 
-def _changes(people: int, rounds: int) -> Iterator[tuple[str, Run]]:
-    for seed in range(rounds):
-        change = Change(people=people, shadow=seed % 2 == 1, kills=2, commands=2, seed=seed)
-        how = "by a shadow that is promoted" if change.shadow else "at once"
-        yield f"other rules {how}, run {seed + 1}", _changing(change)
-
-
-def _changing(change: Change) -> Run:
-    async def run(broker: RestartableBroker) -> Verdict:
-        unique = uuid.uuid4().hex[:8]
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            async with (
-                Bus(broker.address) as bus,
-                two_sites(bus, lambda topic: f"{unique}.{topic}", folder) as (old, new),
-            ):
-                return await changed(old, new, folder / "journal", change)
-
-    return run
-
-
 def _in_weather(weather: Weather) -> Run:
-    async def run(broker: RestartableBroker) -> Verdict:
-        async with _site(broker) as (site, journal):
+    async def run(address: str) -> Verdict:
+        async with site_at(address) as (site, journal):
             return await storm(site, journal, weather)
 
     return run
 
 
-def _broker_killed(people: int) -> Run:
-    async def run(broker: RestartableBroker) -> Verdict:
-        async with _site(broker) as (site, journal):
+def _broker_killed(broker: RestartableBroker, people: int) -> Run:
+    async def run(address: str) -> Verdict:
+        async with site_at(address) as (site, journal):
             began_s = time.monotonic()
             with Fleet(site, journal, 3) as fleet:
                 for part in (range(people // 2), range(people // 2, people)):
@@ -201,8 +234,8 @@ def _broker_killed(people: int) -> Run:
 
 
 def _all_gone(people: int) -> Run:
-    async def run(broker: RestartableBroker) -> Verdict:
-        async with _site(broker) as (site, journal):
+    async def run(address: str) -> Verdict:
+        async with site_at(address) as (site, journal):
             began_s = time.monotonic()
             with Fleet(site, journal, 3) as fleet:
                 await _send(site, range(people))
@@ -256,41 +289,3 @@ async def _send(site: Site, numbers: range) -> None:
         await site.send_calls(piece)
         await site.send_transfers(piece)
         await site.send_blocks(piece)
-
-
-@asynccontextmanager
-async def _site(broker: RestartableBroker) -> AsyncIterator[tuple[Site, Path]]:
-    unique = uuid.uuid4().hex[:8]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        async with (
-            Bus(broker.address) as bus,
-            open_site(bus, lambda topic: f"{unique}.{topic}", folder) as site,
-        ):
-            await site.make_topics()
-            yield site, folder / "journal"
-
-
-def _page(told: list[Told]) -> str:
-    rows = [_row(t) for t in told if not t.is_broken]
-    broken = [_row(t) for t in told if t.is_broken]
-    notes = [f"* {t.row}, {t.what}: {note}\n" for t in told for note in t.verdict.notes]
-    letters = "".join(
-        f"* {t.row}, {t.what}: {t.verdict.letters_missing} dead letters missing,"
-        f" {t.verdict.letters_false} false; {t.verdict.raw} rows or log lines with something raw\n"
-        for t in told
-        if not t.is_broken
-    )
-    elsewhere = page.table(("id", "where"), _IN_THE_SUITE)
-    not_run = page.table(("id", "did not run"), _NOT_RUN)
-    return (
-        f"{_HEAD}{page.table(_COLUMNS, rows)}\n{letters}\n{''.join(notes)}\n"
-        f"## Broken workers, which have to be caught\n\n{page.table(_COLUMNS, broken)}\n"
-        f"## Elsewhere\n\n{elsewhere}\n## Not run\n\n{not_run}"
-    )
-
-
-def _row(told: Told) -> tuple[str, ...]:
-    v = told.verdict
-    counts = (v.events, v.faults, v.alerts, v.missing, v.false, v.repeats)
-    return (told.row, told.what, *(f"{count:,}" for count in counts))

@@ -28,6 +28,7 @@ RUNTIME: Final = ROOT / "deploy" / "requirements.lock"
 # Packages whose own words name no licence, read by hand in their files.
 READ_BY_HAND: Final[Mapping[str, str]] = {
     "bytewax": "Apache-2.0",
+    "kubernetes-validate": "Apache-2.0",
     # Of Windows only, where nobody has installed them to be asked.
     "colorama": "BSD-3-Clause",
     "pywin32": "PSF-2.0",

@@ -140,6 +140,10 @@ class JavaBroker(OwnBroker):
             "log.dirs": str(folder / "data"),
         }
 
+    def cluster_id(self) -> str:
+        """Return the name that the data are formatted with."""
+        return str(uuid.uuid4())
+
     def format_options(self) -> list[str]:
         """Return what else the data are formatted with."""
         return []
@@ -151,7 +155,7 @@ class JavaBroker(OwnBroker):
         properties = folder / "server.properties"
         lines = [f"{k}={v}\n" for k, v in self.settings(folder, port, other_port).items()]
         properties.write_text("".join(lines), encoding="utf-8")
-        storage = ["format", "--cluster-id", str(uuid.uuid4()), "--config", str(properties)]
+        storage = ["format", "--cluster-id", self.cluster_id(), "--config", str(properties)]
         storage += self.format_options()
         formatter = [java, "-cp", class_path, "kafka.tools.StorageTool", *storage]
         _run(formatter, f"{self.name} could not format its data", self.patience_s)

@@ -8,8 +8,10 @@ record first, so that whoever is interrupted writes the same bytes when they beg
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from rules.alert import Alert, encode_alert
 from rules.moment import parse_moment
@@ -172,7 +174,7 @@ def closings(
         elif alert.anchor_start_us < first_us.get(alert.content["rule"]["id"], NEVER_US):
             value = encode_alert(alert)
         else:
-            value = encode_alert(replace(alert, state="withdrawn"))
+            value = encode_alert(msgspec.structs.replace(alert, state="withdrawn"))
         yield _message(current, alert.alert_id, value)
 
 

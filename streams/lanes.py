@@ -115,9 +115,16 @@ class RecordBatch(Generic[S]):
     lane: "Lane[S]"
     put_at_s: float
 
-    def ack(self, metadata: str) -> bool:
-        """Say that all these rows imply is acknowledged; False if the lane is gone."""
-        return self.lane.acknowledge(self, Commit(self.rows[-1].offset + 1, metadata))
+    def ack(self, metadata: str, done: int | None = None) -> bool:
+        """Say that all is acknowledged that these rows imply; False if the lane is gone.
+
+        Args:
+            metadata: what has to be known where the next rows begin.
+            done: how many of the rows, at least one, if not all: the others come again.
+        """
+        end = len(self.rows) if done is None else done
+        commit = Commit(self.rows[end - 1].offset + 1, metadata)
+        return self.lane.acknowledge(self, commit, self.rows[end:])
 
 
 class Lane(Generic[S]):
@@ -232,11 +239,19 @@ class Lane(Generic[S]):
         self.changed.set()
         return accepted and self.stage is LaneStage.OPEN
 
-    def acknowledge(self, batch: RecordBatch[S], commit: Commit) -> bool:
-        """Note that a batch is done; False if this lane is gone or the batch not the one out."""
+    def acknowledge(
+        self, batch: RecordBatch[S], commit: Commit, undone: Sequence[Row] = ()
+    ) -> bool:
+        """Note that a batch is done but for some rows at its end, which are the next to come.
+
+        False if this lane is gone or the batch not the one out.
+        """
         if self.stage is LaneStage.DEAD or batch is not self.out:
             return False
         self.out = None
+        # Any other lane has let go of what it held, and reads it again from its commit.
+        if self.stage is LaneStage.OPEN:
+            self._held.extendleft(reversed(undone))
         self.done = commit
         self.changed.set()
         return True

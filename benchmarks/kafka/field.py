@@ -152,8 +152,15 @@ class Process:
 
     def peak_mb(self) -> float:
         """Return the most memory that it has had so far."""
+        return self._mb("VmHWM")
+
+    def resident_mb(self) -> float:
+        """Return the memory that it has now."""
+        return self._mb("VmRSS")
+
+    def _mb(self, what: str) -> float:
         told = Path(f"/proc/{self.child.pid}/status").read_text()
-        line = next(line for line in told.splitlines() if line.startswith("VmHWM"))
+        line = next(line for line in told.splitlines() if line.startswith(what))
         return int(line.split()[1]) / 1024
 
     def check(self) -> None:

@@ -9,6 +9,8 @@ that came late more may be known here than there.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from rules.alert import Alert, alert_id
 from rules.authoring.standings import Standing, Standings
 from rules.engine import Correlator
@@ -127,7 +129,10 @@ class _Engines(Engine):
         identity = Identity(anchor["source"], anchor["type"], anchor["id"])
         own_id = alert_id(rule, identity, content["key"])
         own = {**content, "rule": {**content["rule"], "id": rule.id}}
-        return content["rule"]["id"], replace(alert, alert_id=own_id, content=own)
+        return (
+            content["rule"]["id"],
+            msgspec.structs.replace(alert, alert_id=own_id, content=own),
+        )
 
     @property
     def next_due_us(self) -> int:

@@ -35,6 +35,8 @@ log: Final = structlog.get_logger("ringfence")
 
 _MILLISECOND_US: Final = 1_000
 _SECOND_US: Final = 1_000_000
+_LONGEST_S: Final = 0.5
+"""Well below every session timeout: heartbeats go out between two batches."""
 
 
 class FactsLog(Protocol):
@@ -70,7 +72,9 @@ class CorrelateStation:
         sender: Sender,
         facts_log: FactsLog,
         clock_us: Callable[[], int] = now_us,
+        longest_s: float = _LONGEST_S,
     ) -> None:
+        self._longest_s = longest_s
         self.counts: Counter[Key] = Counter()
         self.decisions = Spread()
         self.rebuild_s = 0.0
@@ -123,8 +127,15 @@ class CorrelateStation:
 
     async def rebuild(self, state: FactsState, partition: Partition, offset: int) -> None:
         """Observe the rows up to an offset; what they imply was written by whoever committed."""
+        clock_s = asyncio.get_running_loop().time
+        until_s = clock_s() + self._longest_s
         async for rows in self._facts_log.rows(partition, state.next_offset, offset):
-            state.observe(rows)
+            for row in rows:
+                state.observe([row])
+                if clock_s() >= until_s:
+                    # The group is told that this worker is there; see `_observe`.
+                    await asyncio.sleep(0)
+                    until_s = clock_s() + self._longest_s
 
     async def _point(self, partition: Partition, committed: Commit | None) -> Point:
         """Return where the state of a commit begins."""
@@ -186,14 +197,33 @@ class CorrelateStation:
         """Never called, since `follow` has no watermark for anything."""
 
     async def take(self, batch: RecordBatch[FactsState]) -> None:
-        """Do all that a batch implies, and acknowledge it."""
-        self._tell_skipped(batch)
-        implied = batch.state.observe(batch.rows)
-        await self._sender.send_all(self._messages(batch.rows, implied))
-        self._count(batch.rows, implied.alerts)
+        """Do all that a batch implies, or as much as is due of a slow one, and acknowledge it."""
+        implied, rows = self._observe(batch)
+        self._tell_skipped(batch.partition, rows)
+        await self._sender.send_all(self._messages(rows, implied))
+        self._count(rows, implied.alerts)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size))
+        batch.ack(encode_point(batch.state.commit_point(), self._stage.log.size), len(rows))
+
+    def _observe(self, batch: RecordBatch[FactsState]) -> tuple[Implied, Sequence[Row]]:
+        """Observe rows for as long as everything else can wait; return what which rows imply.
+
+        A flood of one key can make each row take a second. A worker that is silent for so many
+        of them is no member of its group any more, and whoever comes after it fares no better.
+        """
+        clock_s = asyncio.get_running_loop().time
+        until_s = clock_s() + self._longest_s
+        alerts: list[Alert] = []
+        facts: list[Fact] = []
+        done = 0
+        for done, row in enumerate(batch.rows, 1):  # noqa: B007 - how many is wanted afterwards
+            implied = batch.state.observe([row])
+            alerts += implied.alerts
+            facts += implied.facts
+            if clock_s() >= until_s:
+                break
+        return Implied(alerts, facts), batch.rows[:done]
 
     def _messages(self, rows: Sequence[Row], implied: Implied) -> list[Message]:
         """Return what rows imply as records, each with the headers of the row it follows from."""
@@ -240,10 +270,10 @@ class CorrelateStation:
             )
             state.told.marked(watermark_us)
 
-    def _tell_skipped(self, batch: RecordBatch[FactsState]) -> None:
-        topic, number = batch.partition
-        for offset in self._settings.skipped(batch.partition):
-            if batch.rows[0].offset <= offset <= batch.rows[-1].offset:
+    def _tell_skipped(self, partition: Partition, rows: Sequence[Row]) -> None:
+        topic, number = partition
+        for offset in self._settings.skipped(partition):
+            if rows[0].offset <= offset <= rows[-1].offset:
                 self.counts[SKIPPED.name, topic] += 1
                 log.warning("row_skipped", topic=topic, partition=number, offset=offset)
 

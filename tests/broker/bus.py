@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -44,7 +45,7 @@ class Bus:
                 await asyncio.sleep(0.05)
 
     async def _led(self, topic: str) -> list[TopicPartition]:
-        described = await self._admin.describe_topics([topic])
+        described = await self._asked(partial(self._admin.describe_topics, [topic]))
         return [
             TopicPartition(topic, partition["partition"])
             for partition in sorted(described[0]["partitions"], key=lambda p: int(p["partition"]))
@@ -93,12 +94,27 @@ class Bus:
             offsets = await self._offsets(group)
         return {(p.topic, p.partition): (o.offset, o.metadata) for p, o in offsets.items()}
 
+    async def until_replicated(self) -> None:
+        """Wait until every broker that holds a copy of a topic's partition is up to date."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self._is_replicated():  # noqa: ASYNC110 - a broker has no event
+                await asyncio.sleep(0.2)
+
+    async def _is_replicated(self) -> bool:
+        described = await self._asked(partial(self._admin.describe_topics, self.topics))
+        partitions = [p for topic in described for p in topic["partitions"]]
+        return all(p["error_code"] == 0 and {*p["isr"]} == {*p["replicas"]} for p in partitions)
+
     async def _offsets(self, group: str) -> dict[TopicPartition, Any]:
+        return dict(await self._asked(partial(self._admin.list_consumer_group_offsets, group)))
+
+    async def _asked(self, question: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - aiokafka has no types
         while True:
             try:
-                return dict(await self._admin.list_consumer_group_offsets(group))
+                return await question()
             except KafkaError as error:
-                # On a new broker the first question makes the topic that holds the answers.
+                # A broker may be gone, and on a new one the first question makes the topic
+                # that holds a group's offsets.
                 if not error.retriable:
                     raise
             await asyncio.sleep(0.05)

@@ -8,19 +8,20 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streams.brokers import JavaBroker, answers
+from tests.broker.restartable import RestartableBroker
 from tests.broker.worker_site import Site, command, final_raised
+
+_AT_WORK_S = 10.0
+"""The most that a worker takes to begin, and that a rebalance takes."""
 
 REAL = "from streams.cli import main; main()"
 
@@ -108,12 +109,18 @@ class Fleet:
                 self.workers.remove(worker)
         while len(self.workers) < self.size:
             self.workers.append(
-                subprocess.Popen(
-                    command("worker", code=self.code),
-                    env=self.site.environ,
-                    stderr=self._journal,
-                )
+                subprocess.Popen(self.command, env=self.environ, stderr=self._journal)
             )
+
+    @property
+    def command(self) -> Sequence[str]:
+        """The command of a worker."""
+        return command("worker", code=self.code)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of a worker."""
+        return self.site.environ
 
     def kill(self, chance: random.Random) -> None:
         """Kill a worker as a power cut would."""
@@ -151,7 +158,10 @@ class Fleet:
 
 @dataclass
 class Verdict:
-    """What a storm has come to: how many events and faults, and what was wrong."""
+    """What a storm has come to: how many events and faults, and what was wrong.
+
+    `bugs` is how often a worker ended with words about a bug.
+    """
 
     events: int = 0
     faults: int = 0
@@ -162,13 +172,15 @@ class Verdict:
     letters_missing: int = 0
     letters_false: int = 0
     raw: int = 0
+    bugs: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is missing and nothing is there that should not be."""
-        wrong = (self.missing, self.false, self.letters_missing, self.letters_false, self.raw)
+        """Whether nothing is missing, nothing is there that should not be, and no bug was met."""
+        letters = (self.letters_missing, self.letters_false)
+        wrong = (self.missing, self.false, *letters, self.raw, self.bugs)
         return not any(wrong)
 
 
@@ -188,6 +200,7 @@ async def judged(site: Site, journal: Path, verdict: Verdict) -> Verdict:
     verdict.letters_missing = len(refused - letters)
     verdict.letters_false = len(letters - refused)
     verdict.raw = await _raw(site, journal)
+    verdict.bugs = (await asyncio.to_thread(journal.read_bytes)).count(b"ringfence: a bug: ")
     verdict.events = len(site.sent)
     return verdict
 
@@ -264,7 +277,8 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
             numbers = range(chunk * step, (chunk + 1) * step)
             sending = asyncio.create_task(_send(site, numbers, malformed=weather.malformed))
             for fault in faults[chunk :: weather.chunks]:
-                # While work is pending: a fault in quiet times proves nothing.
+                # While work is done: a fault in quiet times proves nothing.
+                await _until_at_work(site)
                 await asyncio.sleep(chance.random() * 1.5)
                 if fault == "kill":
                     fleet.kill(chance)
@@ -291,6 +305,49 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
     return await judged(site, journal, verdict)
 
 
+async def _until_at_work(site: Site) -> None:
+    """Wait until workers get on with something, or have nothing to do."""
+    began_s, before = time.monotonic(), await site.done()
+    while time.monotonic() - began_s < _AT_WORK_S and await site.done() == before:  # noqa: ASYNC110 - a broker has no event
+        await asyncio.sleep(0.1)
+
+
+async def kill_each_broker(
+    site: Site, journal: Path, brokers: Sequence[RestartableBroker], people: int
+) -> Verdict:
+    """Kill one broker of a cluster after the other under load, and judge.
+
+    The next one is killed once all copies of all partitions are up to date again.
+    """
+    began_s = time.monotonic()
+    verdict = Verdict()
+    step = people // len(brokers)
+    with Fleet(site, journal, 2) as fleet:
+        await asyncio.sleep(5)
+        for turn, broker in enumerate(brokers):
+            numbers = range(turn * step, (turn + 1) * step)
+            half = turn * step + step // 2
+            sending = asyncio.create_task(_send(site, numbers[: step // 2], malformed=False))
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(broker.kill)
+            verdict.faults += 1
+            await sending
+            # What comes while it is gone is written by the two that are left.
+            await _send(site, range(half, numbers.stop), malformed=False)
+            await asyncio.sleep(2)
+            await asyncio.to_thread(broker.again)
+            fleet.supervise()
+            await site.bus.until_replicated()
+        await site.send_end()
+        await fleet.until_caught_up()
+        ended = sum(fleet.exits.values())
+    lines = (await asyncio.to_thread(journal.read_text)).splitlines()
+    last_words = [line for line in lines if line.startswith("ringfence: ")]
+    verdict.notes += [f"{ended} workers had to be started anew", *last_words]
+    verdict.seconds = time.monotonic() - began_s
+    return await judged(site, journal, verdict)
+
+
 async def _send(site: Site, numbers: range, *, malformed: bool) -> None:
     await site.send_calls(numbers)
     await site.send_transfers(numbers)
@@ -299,56 +356,6 @@ async def _send(site: Site, numbers: range, *, malformed: bool) -> None:
         for topic in site.settings.outside_topics:
             kinds = [MALFORMED[n % len(MALFORMED)] for n in numbers]
             await site.send(topic, kinds)
-
-
-class RestartableBroker(JavaBroker):
-    """A broker that can be killed, and started again over the same data."""
-
-    def start(self, folder: Path) -> str:
-        """Start it for the first time; return its address."""
-        self._ports = self.ports()
-        self._command = self.command(folder, *self._ports)
-        self.again()
-        return self.address
-
-    @staticmethod
-    def ports() -> tuple[int, int]:
-        """Return two free ports."""
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            second.bind(("127.0.0.1", 0))
-            return first.getsockname()[1], second.getsockname()[1]
-
-    @property
-    def address(self) -> str:
-        """Where it answers."""
-        return f"127.0.0.1:{self._ports[0]}"
-
-    def again(self) -> None:
-        """Start it, and wait until it answers."""
-        self.process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        give_up_s = time.monotonic() + self.patience_s
-        while not answers(self.address):
-            assert time.monotonic() < give_up_s, "the broker does not answer"
-            time.sleep(0.1)
-
-    def kill(self) -> None:
-        """Kill it as a power cut would."""
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def restartable(folder: Path) -> Iterator[RestartableBroker]:
-    """Give a broker of one's own, with its data in a folder."""
-    broker = RestartableBroker()
-    broker.start(folder)
-    try:
-        yield broker
-    finally:
-        broker.kill()
 
 
 def told(verdict: Verdict) -> str:

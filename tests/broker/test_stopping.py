@@ -13,7 +13,7 @@ import pytest
 
 from rules.watermark import Partition
 from tests.broker.bus import Bus
-from tests.broker.storms import restartable
+from tests.broker.restartable import restartable
 from tests.broker.test_watch import Watched, free_port, watched_site
 from tests.broker.worker_site import PATIENCE_S, open_site, worker
 

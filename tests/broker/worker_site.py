@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from rules.engine import Correlator
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
 from rules.stages import Engine
-from rules.watermark import END_US, NEVER_US, FeedClock
+from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.clock import now_us
 from streams.epoch import Epoch, partitions_of
 from streams.ingest import Ingest
@@ -42,19 +43,32 @@ from tests.streams.worker_parts import (
 )
 
 PATIENCE_S = 120.0
+_END_US = 30 * 86_400 * SECOND_US
 
 Records = list[tuple[str, int, bytes]]
 
 
 @dataclass
 class Site:
-    """Topics, settings and rules of one test, and what a worker makes of them."""
+    """Topics, settings and rules of one test, and what a worker makes of them.
+
+    Attributes:
+        sent: Every record, with its topic and partition.
+        apart_us: How far one person's events are from the next one's.
+        silent: Partitions that get nothing but what is meant for every partition.
+        patience_s: How long workers may take to do all that waits.
+        group: The workers' group, once somebody has asked for it.
+    """
 
     bus: Bus
     settings: Settings
     rule_set: RuleSet
     environ: Mapping[str, str]
     sent: Records = field(default_factory=list)
+    apart_us: int = SECOND_US
+    silent: frozenset[Partition] = frozenset()
+    patience_s: float = PATIENCE_S
+    group: str | None = None
 
     async def make_topics(self) -> None:
         """Let the command make them."""
@@ -65,36 +79,53 @@ class Site:
 
     async def send(self, topic: str, values: Sequence[bytes]) -> None:
         """Append records to a topic, turn by turn to its two partitions."""
-        records = [(topic, n % 2, value) for n, value in enumerate(values)]
+        spoken = [n for n in range(2) if (topic, n) not in self.silent]
+        await self.send_to(
+            (topic, spoken[n % len(spoken)], value) for n, value in enumerate(values)
+        )
+
+    async def send_to(self, records: Iterable[tuple[str, int, bytes]]) -> None:
+        """Append records to partitions."""
+        records = list(records)
         self.sent += records
         await self.bus.produce_all((t, p, None, v) for t, p, v in records)
+
+    def moment_us(self, number: int) -> int:
+        """Return when a person is called."""
+        return TEN_O_CLOCK + number * self.apart_us
 
     async def send_calls(self, numbers: range) -> None:
         """Append calls, every fifth of them by somebody in the address book."""
         await self.send(
             self.settings.calls_topics[0],
-            [
-                call(n, TEN_O_CLOCK + n * SECOND_US, "contact" if n % 5 == 0 else "stranger")
-                for n in numbers
-            ],
+            [call(n, self.moment_us(n), "contact" if n % 5 == 0 else "stranger") for n in numbers],
         )
 
     async def send_transfers(self, numbers: range) -> None:
         """Append transfers a minute after the calls; every seventh of them is rejected later."""
-        values = [paid(n) for n in numbers]
-        values += [paid(n, "rejected", 1) for n in numbers if n % 7 == 0]
+        values = [self._paid(n) for n in numbers]
+        values += [self._paid(n, "rejected", 1) for n in numbers if n % 7 == 0]
         await self.send(self.settings.transactions_topics[0], values)
 
     async def send_blocks(self, numbers: range) -> None:
         """Append, for every fourth person, that the caller cuts them off."""
-        at = {n: TEN_O_CLOCK + (n + 120) * SECOND_US for n in numbers if n % 4 == 0}
+        at = {n: self.moment_us(n) + 120 * SECOND_US for n in numbers if n % 4 == 0}
         values = [blocked(n, at_us) for n, at_us in at.items()]
         await self.send(self.settings.calls_topics[0], values)
 
     async def send_end(self) -> None:
         """Raise every watermark so far that all alerts become final."""
-        for topic in self.settings.outside_topics:
-            await self.send(topic, [heartbeat(TEN_O_CLOCK + 3 * 86_400 * SECOND_US)] * 2)
+        await self.send_heartbeats(TEN_O_CLOCK + _END_US)
+
+    async def send_heartbeats(self, watermark_us: int) -> None:
+        """Raise the watermark of every partition, also of those that are silent."""
+        topics = self.settings.outside_topics
+        await self.send_to((t, n, heartbeat(watermark_us)) for t in topics for n in range(2))
+
+    def _paid(self, number: int, status: str = "attempted", sequence: int = 0) -> bytes:
+        """Return a transfer a minute after the call; three people share a payee."""
+        at_us = self.moment_us(number) + 60 * SECOND_US
+        return transfer(number, at_us, status, sequence, payee=f"account-{number // 3}")
 
     async def epoch(self) -> Epoch:
         """Return the epoch as the worker finds it."""
@@ -109,7 +140,7 @@ class Site:
         places = [TopicPartition(*place) for place in partitions_of(epoch.sizes)]
         silent_s, before = 0.0, -1
         async with (
-            asyncio.timeout(PATIENCE_S + 10 * quiet_s),
+            asyncio.timeout(self.patience_s + 10 * quiet_s),
             AIOKafkaConsumer(bootstrap_servers=self.bus.address) as consumer,
         ):
             while silent_s < quiet_s:
@@ -120,6 +151,24 @@ class Site:
                 is_quiet = sum(ends.values()) == done == before
                 silent_s = silent_s + 0.25 if is_quiet else 0.0
                 before = done
+
+    async def done(self) -> int:
+        """Return how much the group has committed of all topics together."""
+        commits = await self.bus.committed(await self._group())
+        return sum(offset for offset, _ in commits.values())
+
+    async def lag(self) -> int:
+        """Return how many records of the outside topics are not committed yet."""
+        topics = self.settings.outside_topics
+        commits = await self.bus.committed(await self._group())
+        sent = Counter((topic, number) for topic, number, _ in self.sent if topic in topics)
+        return sum(n - commits.get(place, (0, ""))[0] for place, n in sent.items())
+
+    async def _group(self) -> str:
+        # Asked several times a second in a storm, and each time it takes a connection.
+        if self.group is None:
+            self.group = (await self.epoch()).group
+        return self.group
 
     async def alert_records(self) -> list[bytes]:
         """Return the alerts topic, partition by partition."""
@@ -157,12 +206,6 @@ class Site:
         for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
             alerts += engine.observe([row], number)
         return final_raised(encode_alert(alert) for alert in alerts)
-
-
-def paid(number: int, status: str = "attempted", sequence: int = 0) -> bytes:
-    """Return a transfer a minute after the call; three people share a payee."""
-    at_us = TEN_O_CLOCK + (number + 60) * SECOND_US
-    return transfer(number, at_us, status, sequence, payee=f"account-{number // 3}")
 
 
 def final_raised(records: Iterator[bytes] | Sequence[bytes]) -> dict[str, object]:

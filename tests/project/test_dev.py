@@ -45,7 +45,10 @@ def test_help_names_every_command_and_gives_examples() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("chekc",), 'no command "chekc", wanted one of demo, test, check, run, install, lock'),
+        (
+            ("chekc",),
+            'no command "chekc", wanted one of demo, test, check, run, install, sbom, lock',
+        ),
         (("check", "rules"), 'check takes no arguments, found "rules"'),
         (("install", "--all"), 'install takes nothing or --runtime, found "--all"'),
         (("run",), "run what? e.g. python3 dev.py run ringfence --help"),

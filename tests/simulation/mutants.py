@@ -175,8 +175,11 @@ def several_batches_out(patch: pytest.MonkeyPatch) -> None:
         self.changed.set()
         return self.out
 
-    def acknowledge(self: Lane[Any], batch: RecordBatch[Any], commit: Commit) -> bool:
+    def acknowledge(
+        self: Lane[Any], batch: RecordBatch[Any], commit: Commit, undone: Sequence[Row]
+    ) -> bool:
         del batch
+        self._held.extendleft(reversed(undone))
         self.out = None
         self.done = commit
         self.changed.set()

@@ -90,7 +90,10 @@ INGEST = Ingest(RULES, _settings().timing, Pseudonyms(SECRET.encode(), frozenset
 
 @dataclass
 class Plan:
-    """What a seed makes of a run: the records of each partition, and the faults."""
+    """What a seed makes of a run: the records of each partition, and the faults.
+
+    Where it `is_slow`, each row of a facts log takes all the time that a batch may take.
+    """
 
     records: dict[Partition, list[bytes]]
     workers: int
@@ -101,6 +104,7 @@ class Plan:
     strays: int
     is_silent: bool
     has_late: bool
+    is_slow: bool
 
 
 def plan_of(seed: int) -> Plan:
@@ -121,6 +125,7 @@ def plan_of(seed: int) -> Plan:
         strays=random.choice((0, 0, 2, 4)),
         is_silent=is_silent,
         has_late=has_late,
+        is_slow=random.random() < 0.2,
     )
 
 
@@ -201,7 +206,10 @@ class _Told:
 class Worker:
     """The real stations and the real intake over ports of a simulated Kafka."""
 
-    def __init__(self, kafka: Kafka, name: str, failures: list[BaseException]) -> None:
+    def __init__(
+        self, kafka: Kafka, name: str, failures: list[BaseException], *, is_slow: bool
+    ) -> None:
+        self._longest_s = 0.0 if is_slow else 1.0
         self.process = Process(name)
         self.context = copy_context()
         self.context.run(OWNER.set, self.process)
@@ -243,6 +251,7 @@ class Worker:
                 alerts_topic=EPOCH.alerts_topic,
                 sender=ports,
                 facts_log=ports,
+                longest_s=self._longest_s,
             )
             stations[stage.log.name] = station
             self._agents += [asyncio.create_task(self._work(station)) for _ in range(2)]
@@ -359,7 +368,12 @@ class Run:
         return any(b'"transactions",1,' in (r.value or b"") for r in self.kafka.logs["facts.0", 0])
 
     def _spawn(self) -> None:
-        worker = Worker(self.kafka, f"w{next(self._names):04}", self.failures)
+        worker = Worker(
+            self.kafka,
+            f"w{next(self._names):04}",
+            self.failures,
+            is_slow=self.plan.is_slow,
+        )
         self.workers.append(worker)
         worker.start()
 

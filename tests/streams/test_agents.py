@@ -18,7 +18,7 @@ from streams.ingest import Ingest
 from streams.lanes import Commit, Lane, Opening, RecordBatch, Row
 from streams.metrics import DEAD_LETTERS, LATE, RECORDS, WITHOUT_VALUE
 from streams.metrics import FACTS as FACTS_WRITTEN
-from streams.states import stages_of
+from streams.states import FactsState, stages_of
 from streams.wire.commits import Point, encode_point, encode_watermark
 from streams.wire.pseudonyms import Pseudonyms
 from streams.wire.records import Record, Refusal
@@ -60,6 +60,7 @@ class Desk:
 
     skip: str = ""
     idle_after: str = "30m"
+    longest_s: float = 60.0
     epoch: Epoch = field(default_factory=lambda: epoch_for_tests(facts_partitions=1))
     bus: MemoryBus = field(default_factory=MemoryBus)
 
@@ -88,6 +89,7 @@ class Desk:
             alerts_topic=self.epoch.alerts_topic,
             sender=self.bus,
             facts_log=self.bus,
+            longest_s=self.longest_s,
         )
 
     async def take_in(self, *values: bytes | None, committed: Commit | None = None) -> Lane[Any]:
@@ -237,6 +239,44 @@ async def test_alerts_are_acknowledged_before_the_facts_they_follow_from() -> No
     desk.bus.refuses = "ringfence.alerts"
     with pytest.raises(OutsideFailure):
         await desk.work_off()
+
+
+async def test_of_rows_that_take_long_only_so_many_are_done_as_others_can_wait_for() -> None:
+    desk = Desk(longest_s=0.0)
+    await desk.take_in(call(1, TEN_O_CLOCK), transfer(1, TEN_O_CLOCK + SECOND_US))
+    lane = await desk.work_off()
+    commit = lane.to_commit()
+    assert commit is not None
+    assert commit.offset == 1
+    assert desk.bus.values("ringfence.alerts") == []
+    for _ in range(2):
+        batch = lane.take(99, 0.0)
+        assert batch is not None
+        await desk.correlate.take(batch)
+    assert len(desk.bus.values("ringfence.alerts")) == 1
+    commit = lane.to_commit()
+    assert commit is not None
+    assert commit.offset == 3
+
+
+async def test_others_get_their_turn_while_a_lane_is_rebuilt_for_long() -> None:
+    desk = Desk(longest_s=0.0)
+    await desk.take_in(*(call(n, TEN_O_CLOCK) for n in range(9)))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(take_turns())
+    stage = desk.stages[0]
+    unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
+    state = FactsState(stage, settings_for_tests().timing, Point(0, unheard))
+    await desk.correlate.rebuild(state, FACTS, 9)
+    task.cancel()
+    assert turns > 9
 
 
 async def test_a_lane_with_a_commit_is_rebuilt_in_silence() -> None:

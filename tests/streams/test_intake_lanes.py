@@ -19,6 +19,29 @@ def at(*offsets: int) -> list[MemoryRow]:
     return [MemoryRow(offset, None, b"") for offset in offsets]
 
 
+def test_what_is_left_of_a_batch_comes_before_what_came_after_it() -> None:
+    lane = open_lane()
+    assert lane.hold(at(0, 1, 2, 3))
+    batch = lane.take(3, now_s=0.0)
+    assert batch is not None
+    assert batch.ack("m", 1)
+    assert lane.to_commit() == Commit(1, "m")
+    again = lane.take(9, now_s=0.0)
+    assert again is not None
+    assert [row.offset for row in again.rows] == [1, 2, 3]
+
+
+def test_what_is_left_of_a_batch_does_not_come_again_once_a_lane_has_let_go() -> None:
+    lane = open_lane()
+    assert lane.hold(at(0, 1, 2))
+    batch = lane.take(3, now_s=0.0)
+    assert batch is not None
+    lane.stop_taking()
+    assert batch.ack("m", 1)
+    assert lane.to_commit() == Commit(1, "m")
+    assert lane.take(9, now_s=0.0) is None
+
+
 def test_one_batch_is_out_at_a_time() -> None:
     lane = open_lane()
     assert lane.hold(rows_of(b"a", b"b", b"c"))
