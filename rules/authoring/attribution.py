@@ -104,9 +104,7 @@ class Trial:
         for cause in (
             cause for d in self.differences() for cause in d.causes if not cause.smallest
         ):
-            needed = frozenset(cause.undone_by)
-            if needed:
-                sets[needed] = None
+            sets[frozenset(cause.undone_by)] = None
             if len(self.clauses) <= _MOST_PAIRED:
                 sets.update(dict.fromkeys(map(frozenset, combinations(self.clauses, 2))))
         return [s for s in sets if s not in self.known and self._is_rule_set(s)]

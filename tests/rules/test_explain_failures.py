@@ -326,3 +326,24 @@ anchor: hits
     large = '{at: "10:05", transfer: p2, amount: 1000 CNY}'
     (failure,) = misses(steps, f"[{small}, {large}]")
     assert (failure.step, failure.on, failure.says) == ("hits", on, says)
+
+
+def test_what_an_entry_asks_of_an_earlier_step_is_asked_of_its_own_type_only() -> None:
+    steps = """\
+steps:
+  - as: pay
+    event: transfer
+  - as: before
+    before: pay
+    within: 1h
+    either:
+      - event: funds_moved
+        where: [amount >= pay.amount]
+      - event: session_opened
+anchor: pay
+"""
+    pay = '{at: "10:30", transfer: p1, amount: 500 CNY}'
+    moved = '{at: "10:00", funds_moved: m1, kind: own_sweep, amount: 400 CNY}'
+    opened = '{at: "08:00", session_opened: s1}'
+    assert [f.on for f in misses(steps, f"[{moved}, {pay}]")] == ["amount"]
+    assert [f.on for f in misses(steps, f"[{opened}, {pay}]")] == ["within"]
