@@ -13,7 +13,7 @@ from tests.simulation.run import Run, plan_of
 from tests.simulation.setting import simulated
 
 QUICK = 500
-SLOW = int(os.environ.get("RINGFENCE_TEST_SIMULATIONS", "3000"))
+SLOW = int(os.environ.get("RINGFENCE_TEST_SIMULATIONS", "1000"))
 WITHIN = 5_000
 
 
