@@ -167,7 +167,7 @@ async def test_live_facts_are_explained_with_what_the_worker_made_of_them(
     assert ", 3 of them of this key" in notes
     assert f"the worker's alert {of_worker['alert_id']}: raised, final, about p-1" in notes
     assert " after they started: c-1, p-1, p-901" in notes
-    assert "event time has come to 2023-07-11T10:00:00Z, held up by " in notes
+    assert "event time has come to 2023-08-07T10:00:00Z, held up by " in notes
     # The same by pseudonym, and of the same person in words.
     key = ["--key", f"person:{said['key']}"]
     again = await ringfence(site, *arguments, *key)
