@@ -154,8 +154,9 @@ class _Skimmer:
                         span[0] = t
                     self._count += 1
                     continue
-            begin, end = batch.begins[number : number + 2]
-            self.hand_over(at + begin, at + end, batch.line(number) + b"\n")
+            self.hand_over(
+                at + batch.begin(number), at + batch.begin(number + 1), batch.line(number) + b"\n"
+            )
 
     def _know(self, key: Key, time: datetime) -> tuple[datetime, datetime] | None:
         """Return the bounds from a time on; None for a partition's first line and the future.

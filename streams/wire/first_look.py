@@ -65,6 +65,7 @@ def to_moment(us: int) -> datetime:
 
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+_CLOSE: Final = ord("}")
 
 
 class FirstLook:
@@ -117,39 +118,28 @@ class FirstLook:
 
         A chunk holds whole lines, each with its end.
         """
+        # Plain lines have their objects' two ends at the very end and no list: so they are not
+        # deep, each holds one record, and the decoder can have them all at once.
+        if chunk.isascii() and b"[" not in chunk and b"\\" not in chunk:
+            try:
+                records = self._decode_lines(chunk)
+            except ValueError:
+                pass
+            else:
+                ends = _plain_ends(chunk, len(records))
+                if ends is not None:
+                    return Batch(records, chunk, ends)
         lines = chunk.removesuffix(b"\n").split(b"\n")
-        lengths = [len(line) + 1 for line in lines]
-        records = self._decode_plain(chunk, len(lines), max(lengths) - 1)
-        if records is None:
-            records = [self.decode(line.removesuffix(b"\r")) for line in lines]
-        return Batch(records, chunk, list(accumulate(lengths, initial=0)))
+        ends = [end - 1 for end in accumulate(len(line) + 1 for line in lines)]
+        return Batch([self.decode(line.removesuffix(b"\r")) for line in lines], chunk, ends)
 
     def decode_all(self, raws: Sequence[bytes]) -> Sequence[Any]:
         """Return records decoded, each or, where it is not plainly in order, None."""
-        records = None
         chunk = b"\n".join(raws) + b"\n"
         # A record may be written over several lines, or hold several of what is no record then.
         if chunk.count(b"\n") == len(raws):
-            records = self._decode_plain(chunk, len(raws), max(map(len, raws)))
-        return [self.decode(raw) for raw in raws] if records is None else records
-
-    def _decode_plain(self, chunk: bytes, count: int, longest: int) -> list[Any] | None:
-        """Return the records of so many lines, or None if some line is not one plain record.
-
-        Plain lines have their objects' two ends at the very end and no list. Each record has two
-        objects and so two closing brackets at least: if each line ends with two, there are no
-        others, and there are as many records as lines, then each line is one record and has no
-        third object. So none is deep, and the decoder can have them all at once.
-        """
-        if longest > SIZE_LIMIT or not chunk.isascii() or b"[" in chunk or b"\\" in chunk:
-            return None
-        if chunk.count(b"}}\n") != count or chunk.count(b"}") != 2 * count:
-            return None
-        try:
-            records: list[Any] = self._decode_lines(chunk)
-        except ValueError:
-            return None
-        return records if len(records) == count else None
+            return self.batch(chunk).records
+        return [self.decode(raw) for raw in raws]
 
     def dropped_so_far(self) -> list[int]:
         """Return how many records of each type the looks have let go so far."""
@@ -189,18 +179,37 @@ class FirstLook:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive lines of a log: each decoded or None, the bytes, and where each line begins.
-
-    `begins` has one more at its end: where the next line would begin.
-    """
+    """Consecutive lines of a log: each decoded or None, the bytes, and where each line ends."""
 
     records: Sequence[Any]
     chunk: bytes = b""
-    begins: Sequence[int] = (0,)
+    ends: Sequence[int] = ()
+
+    def begin(self, at: int) -> int:
+        """Return where a line begins; of the number of lines, where the last one ends."""
+        return self.ends[at - 1] + 1 if at else 0
 
     def line(self, at: int) -> bytes:
         """Return a line as it came, without its end."""
-        return self.chunk[self.begins[at] : self.begins[at + 1] - 1].removesuffix(b"\r")
+        return self.chunk[self.begin(at) : self.ends[at]].removesuffix(b"\r")
+
+
+def _plain_ends(chunk: bytes, count: int) -> list[int] | None:
+    """Return where each line ends, or None if some line is not one plain record.
+
+    Each of the `count` records has two objects and so two closing brackets at least. If the
+    first that is met in each line is the last but one of its bytes, and the last is one too, each
+    line has just two, which are those of one record; and each record has just two objects.
+    """
+    ends: list[int] = []
+    find, add, start = chunk.find, ends.append, 0
+    for _ in range(count):
+        end = find(b"\n", start)
+        if find(b"}", start) != end - 2 or chunk[end - 1] != _CLOSE or end - start > SIZE_LIMIT:
+            return None
+        add(end)
+        start = end + 1
+    return ends if start == len(chunk) else None
 
 
 class _Count:
