@@ -126,7 +126,7 @@ def simulation(
 @app.command()
 def reliability(
     *,
-    people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 40_000,
+    people: Annotated[int, typer.Option(min=600, help="Of each storm.")] = 42_000,
     rounds: Annotated[int, typer.Option(min=1, help="Of kills, and of zombies.")] = 10,
     flood: Annotated[int, typer.Option(min=100, help="Events of one key.")] = 50_000,
     malformed: Annotated[int, typer.Option(min=100, help="Malformed records.")] = 1_000_000,

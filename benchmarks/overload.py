@@ -16,7 +16,6 @@ from tests.streams.worker_parts import SECOND_US, blocked, call, transfer
 
 _CATALOGUE: Final = "rules/catalog"
 _CHUNK: Final = 10_000
-_PATIENCE_S: Final = 1_800.0
 _QUIET_S: Final = 2.0
 _LAST: Final = 20
 """So many transfers end a flood, each with alerts that rest on what is left of it."""
@@ -100,7 +99,6 @@ async def of_one_key(
     """
     began_s = time.monotonic()
     async with site_at(address, RINGFENCE_RULES=_CATALOGUE) as (site, journal):
-        site.patience_s = _PATIENCE_S
         with Fleet(site, journal, 1) as fleet:
             await site.until_caught_up(_QUIET_S)
             gauge = _Gauge(site, Process(fleet.workers[0], journal))
@@ -140,7 +138,6 @@ async def of_malformed(
     """
     began_s = time.monotonic()
     async with site_at(address) as (site, journal):
-        site.patience_s = _PATIENCE_S
         # Ten thousand people in the time that anything is remembered: it no longer grows.
         site.apart_us = 10 * SECOND_US
         with Fleet(site, journal, 1) as fleet:

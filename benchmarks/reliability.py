@@ -25,6 +25,7 @@ from tests.broker.storms import (
     Weather,
     judged,
     kill_each_broker,
+    send_in_pieces,
     storm,
 )
 from tests.broker.worker_site import Site
@@ -47,12 +48,13 @@ record too large) in the broker suite. Ten million people (R-21) and a million c
 (R-22) did not run.
 
 """
-_PIECE: Final = 500
 
 
 class Part(StrEnum):
     """A part of the page; each can be made anew by itself."""
 
+    KILLS = "kills"
+    ZOMBIES = "zombies"
     WORKERS = "workers"
     BROKEN = "broken"
     CLUSTER = "cluster"
@@ -63,7 +65,9 @@ class Part(StrEnum):
 
 
 _TITLES: Final = {
-    Part.WORKERS: "Workers and the one broker killed, stopped and restarted",
+    Part.KILLS: "Workers killed at random moments",
+    Part.ZOMBIES: "Workers stopped, and gone on as zombies",
+    Part.WORKERS: "Workers and the one broker ended, restarted and killed",
     Part.BROKEN: "Broken workers, which have to be caught",
     Part.CLUSTER: "Three brokers, each killed in turn",
     Part.FEEDS: "Feeds apart, silent partitions, a backlog",
@@ -107,6 +111,16 @@ async def made(part: Part, scale: Scale, say: Callable[[str], None]) -> str:
 
 Say = Callable[[str], None]
 Brokers = Sequence[RestartableBroker]
+
+
+async def _kills(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told = await run_all(brokers[0].address, _kill_storms(scale), say)
+    return f"{table(told)}\n{notes(told)}"
+
+
+async def _zombies(brokers: Brokers, scale: Scale, say: Say) -> str:
+    told = await run_all(brokers[0].address, _zombie_storms(scale), say)
+    return f"{table(told)}\n{notes(told)}"
 
 
 async def _workers(brokers: Brokers, scale: Scale, say: Say) -> str:
@@ -156,6 +170,8 @@ async def _faust(brokers: Brokers, scale: Scale, say: Say) -> str:
 
 
 _MAKERS: Final[Mapping[Part, Callable[[Brokers, Scale, Say], Awaitable[str]]]] = {
+    Part.KILLS: _kills,
+    Part.ZOMBIES: _zombies,
     Part.WORKERS: _workers,
     Part.BROKEN: _broken,
     Part.CLUSTER: _cluster,
@@ -179,14 +195,21 @@ once more for Faust, a record told once more for ringfence.
 """
 
 
+def _kill_storms(scale: Scale) -> Iterator[tuple[str, str, Run]]:
+    for seed in range(scale.rounds):
+        workers = 2 + seed % 2
+        kills = Weather(people=scale.people, chunks=6, workers=workers, kills=7, seed=seed)
+        yield "R-01", f"kill -9 of {workers} workers, run {seed + 1}", _in_weather(kills)
+
+
+def _zombie_storms(scale: Scale) -> Iterator[tuple[str, str, Run]]:
+    for seed in range(scale.rounds):
+        zombies = Weather(people=scale.people, chunks=6, workers=3, freezes=3, seed=seed)
+        yield "R-02", f"SIGSTOP for three sessions, run {seed + 1}", _in_weather(zombies)
+
+
 def _storms(broker: RestartableBroker, scale: Scale) -> Iterator[tuple[str, str, Run]]:
     plain = Weather(people=scale.people, chunks=6, workers=3)
-    for seed in range(scale.rounds):
-        kills = replace(plain, kills=6, seed=seed)
-        yield "R-01", f"kill -9, run {seed + 1}", _in_weather(kills)
-    for seed in range(scale.rounds):
-        zombies = replace(plain, freezes=3, seed=seed)
-        yield "R-02", f"SIGSTOP for three sessions, run {seed + 1}", _in_weather(zombies)
     sizes = replace(plain, workers=1, sizes=(2, 4, 1, 3, 2, 1))
     yield "R-03", "workers 1, 2, 4, 1, 3, 2, 1", _in_weather(sizes)
     yield "R-04", "SIGTERM, rolling", _in_weather(replace(plain, rolls=True))
@@ -220,7 +243,7 @@ def _broker_killed(broker: RestartableBroker, people: int) -> Run:
             began_s = time.monotonic()
             with Fleet(site, journal, 3) as fleet:
                 for part in (range(people // 2), range(people // 2, people)):
-                    await _send(site, part)
+                    await send_in_pieces(site, part)
                     await asyncio.to_thread(broker.kill)
                     await asyncio.sleep(5)
                     await asyncio.to_thread(broker.again)
@@ -238,7 +261,7 @@ def _all_gone(people: int) -> Run:
         async with site_at(address) as (site, journal):
             began_s = time.monotonic()
             with Fleet(site, journal, 3) as fleet:
-                await _send(site, range(people))
+                await send_in_pieces(site, range(people))
                 await fleet.until_caught_up()
             note = await _rebuild(site)
             with Fleet(site, journal, 3) as fleet:
@@ -280,12 +303,3 @@ class _Nowhere:
     async def send_all(self, messages: object) -> None:
         """Drop it."""
         del messages
-
-
-async def _send(site: Site, numbers: range) -> None:
-    # In pieces, or what is told last of the first people would come late.
-    for at in range(numbers.start, numbers.stop, _PIECE):
-        piece = range(at, min(at + _PIECE, numbers.stop))
-        await site.send_calls(piece)
-        await site.send_transfers(piece)
-        await site.send_blocks(piece)

@@ -15,6 +15,9 @@ from tests.broker.worker_site import Site, open_site
 Run = Callable[[str], Awaitable[Verdict]]
 """Runs one storm on the broker at an address."""
 
+_PATIENCE_S: Final = 1_800.0
+"""As long as it takes a busy machine to do what waits after a long storm."""
+
 HEADER: Final = (
     *("id", "storm", "events", "faults", "alert records", "missing", "false", "repeats"),
     "seconds",
@@ -39,6 +42,7 @@ async def site_at(address: str, **settings: str) -> AsyncIterator[tuple[Site, Pa
             Bus(address) as bus,
             open_site(bus, lambda topic: f"{unique}.{topic}", folder, **settings) as site,
         ):
+            site.patience_s = _PATIENCE_S
             await site.make_topics()
             yield site, folder / "journal"
 

@@ -22,6 +22,8 @@ from tests.broker.worker_site import Site, command, final_raised
 
 _AT_WORK_S = 10.0
 """The most that a worker takes to begin, and that a rebalance takes."""
+_PIECE = 500
+"""People who are a second apart: far less than the usual lateness."""
 
 REAL = "from streams.cli import main; main()"
 
@@ -275,7 +277,9 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
         await asyncio.sleep(5)
         for chunk in range(weather.chunks):
             numbers = range(chunk * step, (chunk + 1) * step)
-            sending = asyncio.create_task(_send(site, numbers, malformed=weather.malformed))
+            sending = asyncio.create_task(
+                send_in_pieces(site, numbers, malformed=weather.malformed)
+            )
             for fault in faults[chunk :: weather.chunks]:
                 # While work is done: a fault in quiet times proves nothing.
                 await _until_at_work(site)
@@ -327,13 +331,13 @@ async def kill_each_broker(
         for turn, broker in enumerate(brokers):
             numbers = range(turn * step, (turn + 1) * step)
             half = turn * step + step // 2
-            sending = asyncio.create_task(_send(site, numbers[: step // 2], malformed=False))
+            sending = asyncio.create_task(send_in_pieces(site, numbers[: step // 2]))
             await asyncio.sleep(0.3)
             await asyncio.to_thread(broker.kill)
             verdict.faults += 1
             await sending
             # What comes while it is gone is written by the two that are left.
-            await _send(site, range(half, numbers.stop), malformed=False)
+            await send_in_pieces(site, range(half, numbers.stop))
             await asyncio.sleep(2)
             await asyncio.to_thread(broker.again)
             fleet.supervise()
@@ -348,14 +352,17 @@ async def kill_each_broker(
     return await judged(site, journal, verdict)
 
 
-async def _send(site: Site, numbers: range, *, malformed: bool) -> None:
-    await site.send_calls(numbers)
-    await site.send_transfers(numbers)
-    await site.send_blocks(numbers)
-    if malformed:
-        for topic in site.settings.outside_topics:
-            kinds = [MALFORMED[n % len(MALFORMED)] for n in numbers]
-            await site.send(topic, kinds)
+async def send_in_pieces(site: Site, numbers: range, *, malformed: bool = False) -> None:
+    """Append all that some people live through, in pieces, or what is told last comes late."""
+    for at in range(numbers.start, numbers.stop, _PIECE):
+        piece = numbers[at - numbers.start : at - numbers.start + _PIECE]
+        await site.send_calls(piece)
+        await site.send_transfers(piece)
+        await site.send_blocks(piece)
+        if malformed:
+            for topic in site.settings.outside_topics:
+                kinds = [MALFORMED[n % len(MALFORMED)] for n in piece]
+                await site.send(topic, kinds)
 
 
 def told(verdict: Verdict) -> str:
