@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import page
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.run import Run, plan_of
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Run
 from tests.simulation.setting import simulated
 
 _CHUNK: Final = 250

@@ -1,4 +1,4 @@
-"""A Kafka in memory with a group, as far as the worker can tell, and with all that goes wrong.
+"""A Kafka in memory with groups, as far as the worker can tell, and with all that goes wrong.
 
 Each effect on it is a step, after which the process that had it may be killed.
 """
@@ -15,6 +15,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from rules.watermark import Partition
+from streams.epoch import Epoch, partitions_of
 from streams.lanes import Commit, Row
 from streams.outbox import Message
 from tests.simulation.virtual_loop import Process, VirtualLoop
@@ -26,31 +27,30 @@ _PRONE_TO_STRAY = 0.06
 
 @dataclass(eq=False)
 class Kafka:
-    """Topics, commits, and one group."""
+    """Topics with their number of partitions, and the groups that read them."""
 
     loop: VirtualLoop
     random: Random
-    sizes: Mapping[str, int]
+    sizes: dict[str, int]
     logs: dict[Partition, list[MemoryRow]] = field(default_factory=lambda: defaultdict(list))
-    commits: dict[Partition, Commit] = field(default_factory=dict)
+    groups: dict[str, "Group"] = field(default_factory=dict)
     strays: int = 0
     crash_at: dict[int, bool] = field(default_factory=dict)
     steps: int = 0
     wall_us: int = 0
 
-    def __post_init__(self) -> None:
-        """Set up a group without members."""
-        self.group = Group(self)
+    def group(self, epoch: Epoch) -> "Group":
+        """Return the group of an epoch, at first one without members."""
+        if epoch.group not in self.groups:
+            self.groups[epoch.group] = Group(self, partitions_of(epoch.sizes))
+        return self.groups[epoch.group]
 
-    @property
-    def partitions(self) -> list[Partition]:
-        """Every partition that workers read."""
-        return [(t, n) for t, size in self.sizes.items() for n in range(size)]
-
-    def append(self, partition: Partition, key: bytes | None, value: bytes | None) -> None:
-        """Append a record."""
+    def append(
+        self, partition: Partition, key: bytes | None, value: bytes | None, sent_us: int = 0
+    ) -> None:
+        """Append a record, and say when whoever sent it did so."""
         log = self.logs[partition]
-        log.append(MemoryRow(len(log), key, value))
+        log.append(MemoryRow(len(log), key, value, timestamp=sent_us // 1_000))
 
     def now_us(self) -> int:
         """Return the clock on the wall."""
@@ -69,35 +69,30 @@ class Kafka:
             await self.loop.create_future()
 
     def kill(self, process: Process) -> None:
-        """Kill a process; the group notices after a session."""
+        """Kill a process; its group notices after a session."""
         process.dead = True
-        self.loop.call_later(SESSION_S, self.group.rebalance, context=Context())
+        self._miss(process)
 
     def stop(self, process: Process, seconds: float) -> None:
         """Stop a process for a while, as SIGSTOP does."""
         process.stopped = True
-        self.loop.call_later(SESSION_S, self.group.rebalance, context=Context())
+        self._miss(process)
         self.loop.call_later(seconds, self._go_on, process, context=Context())
+
+    def _miss(self, process: Process) -> None:
+        for group in self.groups.values():
+            if any(member.process is process for member in group.everybody):
+                self.loop.call_later(SESSION_S, group.rebalance, context=Context())
 
     def _go_on(self, process: Process) -> None:
         self.loop.go_on(process)
-        for member in sorted(self.group.everybody, key=lambda member: member.process.name):
-            if member.process is process and member not in self.group.members:
-                # Until it notices, it is a zombie that reads and writes.
-                self.loop.call_later(
-                    self.random.random() * 2, member.rejoin, context=member.context
-                )
-
-    def ports(self, process: Process) -> "Ports":
-        """Return what a process sees of this Kafka beside the group."""
-        return Ports(self, process)
-
-    def lag(self) -> int:
-        """Return how many rows are not committed."""
-        commits = self.commits
-        return sum(
-            len(self.logs[p]) - (commits[p].offset if p in commits else 0) for p in self.partitions
-        )
+        for group in self.groups.values():
+            for member in sorted(group.everybody, key=lambda member: member.process.name):
+                if member.process is process and member not in group.members:
+                    # Until it notices, it is a zombie that reads and writes.
+                    self.loop.call_later(
+                        self.random.random() * 2, member.rejoin, context=member.context
+                    )
 
 
 @dataclass(eq=False)
@@ -106,6 +101,7 @@ class Ports:
 
     kafka: Kafka
     process: Process
+    group: "Group | None" = None
 
     async def send_all(self, messages: Sequence[Message]) -> None:
         """Append the messages, partition by partition in any order, in batches of any size."""
@@ -146,7 +142,8 @@ class Ports:
     async def committed(self, partition: Partition) -> Commit | None:
         """Return the group's commit."""
         await self.kafka.latency()
-        return self.kafka.commits.get(partition)
+        assert self.group is not None, "only members ask for a commit"
+        return self.group.commits.get(partition)
 
     async def topics_changed(self, sizes: Mapping[str, int]) -> str | None:
         """Return None: nobody touches the topics."""
@@ -158,7 +155,7 @@ class Ports:
 class Member:
     """A process's member of the group."""
 
-    kafka: Kafka
+    group: "Group"
     process: Process
     context: Context
     assigned: set[TopicPartition] = field(default_factory=set)
@@ -170,14 +167,18 @@ class Member:
     generation: int = -1
     has_left: bool = False
 
+    def __post_init__(self) -> None:
+        """Find the Kafka."""
+        self.kafka = self.group.kafka
+
     async def start(self) -> None:
         """Connect."""
 
     async def stop(self) -> None:
         """Leave."""
         self.has_left = True
-        self.kafka.group.members.pop(self, None)
-        self.kafka.group.rebalance()
+        self.group.members.pop(self, None)
+        self.group.rebalance()
 
     def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None:
         """Join."""
@@ -188,13 +189,13 @@ class Member:
     def join(self) -> None:
         """Ask for a rebalance in which to get something."""
         if not (self.has_left or self.process.dead):
-            self.kafka.group.everybody.add(self)
-            self.kafka.group.members.setdefault(self, -1)
-            self.kafka.group.rebalance()
+            self.group.everybody.add(self)
+            self.group.members.setdefault(self, -1)
+            self.group.rebalance()
 
     def rejoin(self) -> None:
         """Notice that the group has gone on without this member."""
-        if not (self.has_left or self in self.kafka.group.members):
+        if not (self.has_left or self in self.group.members):
             self.kafka.loop.create_task(self._rejoin(), context=self.context)
 
     async def _rejoin(self) -> None:
@@ -215,7 +216,7 @@ class Member:
         self.generation = generation
         self.assigned = {TopicPartition(*p) for p in partitions}
         self.paused, self.polled_ms, self.ends = set(), {}, {}
-        commits = self.kafka.commits
+        commits = self.group.commits
         self.positions = {
             p: commits[p.topic, p.partition].offset if (p.topic, p.partition) in commits else 0
             for p in self.assigned
@@ -289,10 +290,10 @@ class Member:
         """Commit, if the group still knows this member by its generation."""
         await self.kafka.latency()
         self._demand(offsets)
-        if self.kafka.group.members.get(self, -1) != self.generation or self.generation < 0:
+        if self.group.members.get(self, -1) != self.generation or self.generation < 0:
             raise CommitFailedError
         for place, commit in offsets.items():
-            self.kafka.commits[place.topic, place.partition] = Commit(
+            self.group.commits[place.topic, place.partition] = Commit(
                 commit.offset, commit.metadata
             )
         await self.kafka.step(self.process)
@@ -302,8 +303,10 @@ class Member:
 class Group:
     """The coordinator: eager rebalances, one at a time."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self._kafka = kafka
+    def __init__(self, kafka: Kafka, partitions: Sequence[Partition]) -> None:
+        self.kafka = kafka
+        self.partitions = partitions
+        self.commits: dict[Partition, Commit] = {}
         self.everybody: set[Member] = set()
         self.members: dict[Member, int] = {}
         self.generation = 0
@@ -315,7 +318,14 @@ class Group:
         self._wanted = True
         if not self._at_work:
             self._at_work = True
-            self._kafka.loop.create_task(self._work(), context=Context())
+            self.kafka.loop.create_task(self._work(), context=Context())
+
+    def lag(self) -> int:
+        """Return how many rows are not committed."""
+        logs, commits = self.kafka.logs, self.commits
+        return sum(
+            len(logs[p]) - (commits[p].offset if p in commits else 0) for p in self.partitions
+        )
 
     @property
     def is_settled(self) -> bool:
@@ -332,7 +342,7 @@ class Group:
         self._at_work = False
 
     async def _rebalance(self) -> None:
-        loop = self._kafka.loop
+        loop = self.kafka.loop
         asked = {
             member: loop.create_task(member.revoke(), context=member.context)
             for member in self._in_order()
@@ -342,7 +352,9 @@ class Group:
             await asyncio.wait(asked.values(), timeout=2 * SESSION_S)
         self.generation += 1
         # Who did not answer in time is out; it may not know that yet.
-        newcomers = {member: -1 for member in self.members if member not in asked}
+        newcomers = {
+            m: -1 for m in self.members if m not in asked and not (m.process.dead or m.has_left)
+        }
         staying = {
             member: self.generation
             for member, task in asked.items()
@@ -350,14 +362,14 @@ class Group:
         }
         for member in asked:
             if member not in staying and not member.process.stopped:
-                loop.call_later(self._kafka.random.random(), member.rejoin, context=member.context)
+                loop.call_later(self.kafka.random.random(), member.rejoin, context=member.context)
         self.members = {**staying, **newcomers}
         members = [member for member in self._in_order() if member in staying]
         if not members:
             return
         given: dict[Member, list[Partition]] = {member: [] for member in members}
-        for partition in self._kafka.partitions:
-            given[self._kafka.random.choice(members)].append(partition)
+        for partition in self.partitions:
+            given[self.kafka.random.choice(members)].append(partition)
         for member, partitions in given.items():
             loop.create_task(member.assign(partitions, self.generation), context=member.context)
 

@@ -1,49 +1,36 @@
 """One simulated run: records, workers, faults, and what must hold when all is quiet again."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any
+
+import msgspec
 
 from rules.alert import encode_alert
 from rules.engine import Correlator
 from rules.fact import Fact, Mark
-from rules.moment import HOUR_US, MINUTE_US
-from rules.rule import RuleSet
-from rules.screen import Screen
+from rules.moment import DAY_US
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
-from streams.agents.correlate import CorrelateStation
-from streams.agents.ingest import IngestStation
 from streams.epoch import Epoch
-from streams.ingest import Ingest
-from streams.intake import Intake
-from streams.settings import Settings
 from streams.states import stages_of
 from streams.wire.facts import decode_row, encode_fact
-from streams.wire.pseudonyms import Pseudonyms
-from tests.simulation.kafka import SESSION_S, Kafka, Member
-from tests.simulation.virtual_loop import OWNER, Process, VirtualLoop
+from tests.simulation.kafka import Kafka
+from tests.simulation.plan import Plan, plan_of
+from tests.simulation.shared import ingest_of, screen_of, settings
+from tests.simulation.virtual_loop import VirtualLoop
+from tests.simulation.worker import Fleet, Work, Worker
 from tests.streams.worker_parts import (
-    SECOND_US,
-    SECRET,
     TEN_O_CLOCK,
-    blocked,
-    call,
-    heartbeat,
     rules_with_campaigns,
-    settings_for_tests,
-    transfer,
 )
 
 _QUIET_S = 2.0
 _LONGEST_S = 600.0
-_DAY_US = 24 * HOUR_US
 _SILENT = ("transactions", 1)
 EPOCH = Epoch(
     "0",
@@ -56,232 +43,16 @@ EPOCH = Epoch(
 )
 
 
-@cache
-def _settings() -> Settings:
-    return settings_for_tests(
-        RINGFENCE_BATCH_RECORDS="4",
-        RINGFENCE_HELD_RECORDS="8",
-        RINGFENCE_SESSION_TIMEOUT=f"{SESSION_S:g}s",
-        RINGFENCE_IDLE_AFTER="40s",
-    )
-
-
+SETTINGS = settings()
 RULES = rules_with_campaigns()
 STAGES = stages_of(EPOCH, RULES)
+INGEST = ingest_of(RULES, SETTINGS)
 
 
-compiled: Final = cache(compile)
-"""Python's own, once for each text: what it returns is only ever read."""
+class _Worker(Worker):
+    """A worker of the one epoch."""
 
-_screens: dict[tuple[str, ...], Screen] = {}
-
-
-def screen_of(rule_set: RuleSet) -> Screen:
-    """Return the screen of a rule set, compiled once for all runs."""
-    names = tuple(rule.id for rule in rule_set.rules)
-    if names not in _screens:
-        _screens[names] = Screen(rule_set)
-    return _screens[names]
-
-
-# Compiled once for all runs and workers; what it counts is nobody's business here.
-INGEST = Ingest(RULES, _settings().timing, Pseudonyms(SECRET.encode(), frozenset()))
-
-
-@dataclass
-class Plan:
-    """What a seed makes of a run: the records of each partition, and the faults.
-
-    Where it `is_slow`, each row of a facts log takes all the time that a batch may take.
-    """
-
-    records: dict[Partition, list[bytes]]
-    workers: int
-    crash_at: list[int]
-    kill_at_s: list[float]
-    stop_at_s: list[tuple[float, float]]
-    end_at_s: list[float]
-    strays: int
-    is_silent: bool
-    has_late: bool
-    is_slow: bool
-
-
-def plan_of(seed: int) -> Plan:
-    """Return the run of a seed."""
-    random = Random(seed)  # noqa: S311 - a run is to be had again
-    is_silent = random.random() < 0.04
-    has_late = random.random() < 0.25
-    return Plan(
-        records=_records(random, is_silent=is_silent, has_late=has_late),
-        workers=random.randint(1, 3),
-        crash_at=[random.randint(1, 60) for _ in range(random.choice((0, 1, 1, 2, 3)))],
-        kill_at_s=[random.random() * 6 for _ in range(random.choice((0, 0, 1, 2)))],
-        stop_at_s=[
-            (random.random() * 4, random.choice((1.0, 3 * SESSION_S)))
-            for _ in range(random.choice((0, 0, 0, 1)))
-        ],
-        end_at_s=[random.random() * 6 for _ in range(random.choice((0, 0, 1)))],
-        strays=random.choice((0, 0, 2, 4)),
-        is_silent=is_silent,
-        has_late=has_late,
-        is_slow=random.random() < 0.2,
-    )
-
-
-def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partition, list[bytes]]:
-    told = _Told(random, banks=1 if is_silent else 2)
-    at_us = TEN_O_CLOCK
-    for part in range(random.randint(1, 2)):
-        for _ in range(random.randint(1, 4)):
-            at_us += random.randint(0, 240) * SECOND_US
-            told.tell_of_a_call(at_us, has_late=has_late)
-        # Time leaps, so that alerts become final and things are forgotten in the middle of it.
-        leap_us = random.choice((HOUR_US, 14 * HOUR_US, 30 * HOUR_US))
-        at_us += leap_us
-        for feed in told.feeds:
-            if random.random() < 0.8 or part == 0:
-                feed.append(heartbeat(at_us))
-        told.reject(at_us + SECOND_US if leap_us == HOUR_US else None)
-    for feed in told.feeds:
-        feed.append(heartbeat(at_us + 5 * _DAY_US))
-    return {("calls", 0): told.feeds[0], ("transactions", 0): told.feeds[1], _SILENT: told.last}
-
-
-class _Told:
-    """What feeds have told: the first is the call side's, the others are the bank's."""
-
-    def __init__(self, random: Random, banks: int) -> None:
-        self.feeds: list[list[bytes]] = [[] for _ in range(1 + banks)]
-        self._random = random
-        self._numbers = iter(range(1_000))
-        self._to_reject: list[tuple[list[bytes], int, int, str]] = []
-
-    @property
-    def last(self) -> list[bytes]:
-        """What the bank's second feed has told, if there is one."""
-        return self.feeds[2] if len(self.feeds) > 2 else []
-
-    def tell_of_a_call(self, at_us: int, *, has_late: bool) -> None:
-        """Tell of a call, and perhaps of what comes of it."""
-        random, calls = self._random, self.feeds[0]
-        number, person = next(self._numbers), f"person-{random.randint(1, 3)}"
-        calls.append(call(number, at_us, person=person))
-        if random.random() < 0.8:
-            self._pay(number, at_us + random.randint(0, 300) * SECOND_US, person)
-        if random.random() < 0.3:
-            calls.append(blocked(number, at_us + 60 * SECOND_US, person))
-        if random.random() < 0.15:
-            random.choice(self.feeds).append(b"{")
-        if has_late and random.random() < 0.3:
-            late_us = at_us - random.randint(10, 40) * MINUTE_US
-            calls.append(call(next(self._numbers), late_us, person=person))
-
-    def _pay(self, number: int, at_us: int, person: str) -> None:
-        random = self._random
-        bank = random.choice(self.feeds[1:])
-        bank.append(transfer(number, at_us, payee="mule", person=person))
-        if random.random() < 0.2:
-            bank.append(transfer(number, at_us, "rejected", 1, payee="mule", person=person))
-        elif random.random() < 0.3:
-            self._to_reject.append((bank, number, at_us, person))
-
-    def reject(self, told_at_us: int | None) -> None:
-        """Reject some transfers, hours later but in time: it takes campaigns back with it."""
-        for bank, number, at_us, person in self._to_reject if told_at_us else ():
-            bank.append(
-                transfer(
-                    number,
-                    at_us,
-                    "rejected",
-                    1,
-                    payee="mule",
-                    person=person,
-                    told_at_us=told_at_us,
-                )
-            )
-        self._to_reject.clear()
-
-
-class Worker:
-    """The real stations and the real intake over ports of a simulated Kafka."""
-
-    def __init__(
-        self, kafka: Kafka, name: str, failures: list[BaseException], *, is_slow: bool
-    ) -> None:
-        self._longest_s = 0.0 if is_slow else 1.0
-        self.process = Process(name)
-        self.context = copy_context()
-        self.context.run(OWNER.set, self.process)
-        self._kafka = kafka
-        self._failures = failures
-        self.is_gone = False
-        self.ending = False
-
-    def start(self) -> None:
-        """Set it going."""
-        self._kafka.loop.create_task(self._run(), context=self.context)
-
-    def end(self) -> None:
-        """Let it finish what is out and leave, as SIGTERM does."""
-        if not self.ending:
-            self.ending = True
-            self._kafka.loop.create_task(self._end(), context=self.context)
-
-    async def _run(self) -> None:
-        ports = self._kafka.ports(self.process)
-        channel: asyncio.Queue[Any] = asyncio.Queue()
-        taking_in = IngestStation(
-            channel,
-            settings=_settings(),
-            stages=STAGES,
-            starts={},
-            ingest=INGEST,
-            sender=ports,
-            offsets=ports,
-            clock_us=self._kafka.now_us,
-        )
-        stations: dict[str, Any] = dict.fromkeys(EPOCH.roster, taking_in)
-        self._agents = [asyncio.create_task(self._work(taking_in)) for _ in range(2)]
-        for stage in STAGES:
-            station = CorrelateStation(
-                asyncio.Queue(),
-                settings=_settings(),
-                stage=stage,
-                alerts_topic=EPOCH.alerts_topic,
-                sender=ports,
-                facts_log=ports,
-                longest_s=self._longest_s,
-            )
-            stations[stage.log.name] = station
-            self._agents += [asyncio.create_task(self._work(station)) for _ in range(2)]
-        self._intake = Intake(
-            _settings(),
-            EPOCH,
-            make_member=lambda: Member(self._kafka, self.process, self.context),
-            commits=ports,
-            stations=stations,
-            clock_us=self._kafka.now_us,
-        )
-        await self._intake.start()
-
-    async def _work(self, station: Any) -> None:  # noqa: ANN401 - either of them
-        try:
-            while True:
-                await station.take(await station.channel.get())
-        except Exception as error:  # noqa: BLE001 - a worker ends with it
-            self._failures.append(error)
-            self._kafka.kill(self.process)
-
-    async def _end(self) -> None:
-        await self._intake.stop()
-        self.process.dead = True
-
-    @property
-    def crash(self) -> BaseException | None:
-        """What its intake has crashed of."""
-        intake = getattr(self, "_intake", None)
-        return intake.crash_reason if intake is not None and intake.crashed else None
+    work = Work(EPOCH, STAGES, SETTINGS, INGEST)
 
 
 @dataclass
@@ -296,17 +67,19 @@ class Run:
         """Make the plan."""
         self.plan = plan_of(self.seed)
         self.loop = VirtualLoop()  # type: ignore[abstract] # as much of a loop as is needed
-        sizes = EPOCH.sizes
         self.kafka = Kafka(
             self.loop,
             Random(self.seed + 1),  # noqa: S311 - a run is to be had again
-            {t: sizes[t] for t in sorted(sizes)},
+            dict(EPOCH.sizes),
             strays=self.plan.strays,
             crash_at=dict.fromkeys(self.plan.crash_at, True),
-            wall_us=TEN_O_CLOCK + 30 * _DAY_US,
+            wall_us=TEN_O_CLOCK + 30 * DAY_US,
         )
-        self.workers: list[Worker] = []
-        self._names = iter(range(10_000))
+        self.group = self.kafka.group(EPOCH)
+        self.fleet = Fleet(self.kafka, self._worker, self.failures)
+
+    def _worker(self, name: str) -> Worker:
+        return _Worker(self.kafka, name, self.failures, is_slow=self.plan.is_slow)
 
     def wrongs(self) -> list[str]:
         """Run it and return what is wrong, in words."""
@@ -320,16 +93,16 @@ class Run:
         random = self.kafka.random
         asyncio.create_task(self._send(random))  # noqa: RUF006 - it ends long before this one
         for _ in range(self.plan.workers):
-            self._spawn()
+            self.fleet.spawn()
         events: list[tuple[float, Callable[[], None]]] = [
-            *((at, self._kill_one) for at in self.plan.kill_at_s),
-            *((at, self._end_one) for at in self.plan.end_at_s),
-            *((at, self._stopper(seconds)) for at, seconds in self.plan.stop_at_s),
+            *((at, self.fleet.kill_one) for at in self.plan.kill_at_s),
+            *((at, self.fleet.end_one) for at in self.plan.end_at_s),
+            *((at, partial(self.fleet.stop_one, seconds)) for at, seconds in self.plan.stop_at_s),
         ]
         for at_s, event in sorted(events, key=lambda item: item[0]):
             await asyncio.sleep(max(0.0, at_s - self.loop.time()))
             event()
-            self._replace()
+            self.fleet.replace()
         await self._until_quiet()
 
     async def _send(self, random: Random) -> None:
@@ -346,74 +119,25 @@ class Run:
         quiet_s, before = 0.0, -1
         while quiet_s < _QUIET_S and not self.failures:
             await asyncio.sleep(0.5)
-            self._replace()
+            self.fleet.replace()
             # Marks follow the clock for as long as a partition is silent.
             rows = [row for log in self.kafka.logs.values() for row in log]
             now = sum(row.key is not None or not self.plan.is_silent for row in rows)
-            is_done = self.all_sent and now == before and self._is_settled()
+            is_done = self.all_sent and now == before and self.fleet.is_settled
+            is_done = is_done and self.group.is_settled
             is_done = is_done and (
-                self._is_passed() if self.plan.is_silent else not self.kafka.lag()
+                self._is_passed() if self.plan.is_silent else not self.group.lag()
             )
             quiet_s = quiet_s + 0.5 if is_done else 0.0
             before = now
 
-    def _is_settled(self) -> bool:
-        """Whether nobody is stopped, and the group has taken note of all that happened."""
-        alive = [worker for worker in self.workers if not worker.process.dead]
-        return (
-            not any(w.process.stopped or w.ending for w in alive) and self.kafka.group.is_settled
-        )
-
     def _is_passed(self) -> bool:
         return any(b'"transactions",1,' in (r.value or b"") for r in self.kafka.logs["facts.0", 0])
-
-    def _spawn(self) -> None:
-        worker = Worker(
-            self.kafka,
-            f"w{next(self._names):04}",
-            self.failures,
-            is_slow=self.plan.is_slow,
-        )
-        self.workers.append(worker)
-        worker.start()
-
-    def _replace(self) -> None:
-        """Start a worker for each that is gone, as a supervisor does."""
-        for worker in self.workers:
-            if worker.crash is not None and not worker.process.dead:
-                self.failures.append(worker.crash)
-                self.kafka.kill(worker.process)
-        gone = [worker for worker in self.workers if worker.process.dead and not worker.is_gone]
-        for worker in gone:
-            worker.is_gone = True
-            self._spawn()
-
-    def _one(self) -> Worker | None:
-        alive = [w for w in self.workers if not (w.process.dead or w.process.stopped or w.ending)]
-        return self.kafka.random.choice(alive) if alive else None
-
-    def _kill_one(self) -> None:
-        worker = self._one()
-        if worker is not None:
-            self.kafka.kill(worker.process)
-
-    def _end_one(self) -> None:
-        worker = self._one()
-        if worker is not None and hasattr(worker, "_intake"):
-            worker.end()
-
-    def _stopper(self, seconds: float) -> Callable[[], None]:
-        def stop() -> None:
-            worker = self._one()
-            if worker is not None:
-                self.kafka.stop(worker.process, seconds)
-
-        return stop
 
     # What must hold.
 
     def _wrongs(self) -> Iterator[str]:
-        alerts = [row.value or b"" for row in self.kafka.logs[_settings().alerts_topic, 0]]
+        alerts = [row.value or b"" for row in self.kafka.logs[SETTINGS.alerts_topic, 0]]
         if set(alerts) != self._implied_by_facts():
             yield "the alerts are not those that the facts logs imply"
         if set(self._facts()) != self._implied_facts():
@@ -430,7 +154,7 @@ class Run:
                 unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
                 correlator = Correlator(stage.rules, unheard)
                 for row in self.kafka.logs[stage.log.name, number]:
-                    fact = decode_row(row.key, row.value or b"", _settings().timing)
+                    fact = decode_row(row.key, row.value or b"", SETTINGS.timing)
                     alerts = correlator.observe([fact], stage.log.revision_at(row.offset))
                     implied |= {encode_alert(a) for a in alerts if not a.is_signal}
         return implied
@@ -447,7 +171,7 @@ class Run:
         implied: set[tuple[str, bytes | None, bytes | None]] = set()
         screens = [(stage.log.name, screen_of(stage.rules)) for stage in STAGES]
         for (topic, number), values in self.plan.records.items():
-            clock = FeedClock(_settings().lateness_us(topic))
+            clock = FeedClock(SETTINGS.lateness_us(topic))
             for value in values:
                 read = INGEST.read_whole(value, now_us=self.kafka.now_us())
                 for fact in INGEST.admit(read, clock).facts:
@@ -473,8 +197,8 @@ class Run:
 
     def _letters(self) -> set[str]:
         found = set()
-        for row in self.kafka.logs[_settings().dead_letters_topic, 0]:
-            letter = json.loads(row.value or b"")
+        for row in self.kafka.logs[SETTINGS.dead_letters_topic, 0]:
+            letter = msgspec.json.decode(row.value or b"")
             found.add(f"{letter['feed']}:{letter['partition']}:{letter['offset']}")
         return found
 
@@ -501,7 +225,7 @@ def _interleaved(
 def _final(records: list[bytes]) -> dict[str, Any]:
     greatest: dict[str, Any] = {}
     for raw in records:
-        data = json.loads(raw)["data"]
+        data = msgspec.json.decode(raw)["data"]
         with suppress(KeyError):
             if greatest[data["alert_id"]]["revision"] > data["revision"]:
                 continue

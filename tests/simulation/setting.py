@@ -1,5 +1,6 @@
 """What all simulated runs have in common: no log, slow polls, rules compiled once."""
 
+import gc
 import logging
 import warnings
 from collections.abc import Iterator
@@ -8,19 +9,30 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from tests.simulation.run import compiled, screen_of
+from rules.claim import Teller
+from rules.groups import group_plans
+from rules.judging import Judging
+from rules.plan import make_plan
+from tests.simulation.shared import compiled, once, screen_of
+
+COLLECT_EVERY = 50
+"""Runs; a run leaves a thousand objects behind that name each other, and all ten are too many."""
+
+
+_MADE_ONCE = {what: once(what) for what in (Judging, make_plan, Teller, group_plans)}
 
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Let runs be many: what a worker says goes nowhere, and it looks less often."""
+    """Let runs be many: what a worker says goes nowhere, and it looks less often.
+
+    What engines compile of rules is the same for all of them: it is compiled once. Nothing of it
+    knows what an engine has observed but for counts that only metrics show.
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        structlog.testing.capture_logs(),
-        warnings.catch_warnings(),
-    ):
+    silent = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), _seldom_collected():
         # A process that is killed leaves coroutines behind that nobody will ever await.
         warnings.simplefilter("ignore")
         patch.setattr("streams.intake._COMMIT_EVERY_S", 0.5)
@@ -28,5 +40,27 @@ def simulated() -> Iterator[None]:
         patch.setattr("rules.condition.compile", compiled, raising=False)
         patch.setattr("rules.stages.Screen", screen_of)
         patch.setattr("streams.agents.ingest.Screen", screen_of)
+        for what, made_once in _MADE_ONCE.items():
+            patch.setattr(f"rules.engine.{what.__name__}", made_once)
+        told = structlog.get_config()
+        structlog.configure(wrapper_class=silent)
         yield
+        structlog.configure(**told)
     logging.disable(disabled)
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Let `collect` alone look for garbage, and not among what was there before."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+def collect(runs: int) -> None:
+    """Collect garbage if it is time, after so many runs."""
+    if runs % COLLECT_EVERY == 0:
+        gc.collect()

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.run import Run, plan_of
+from tests.simulation.plan import plan_of
+from tests.simulation.run import Run
 from tests.simulation.setting import simulated
 
 QUICK = 500
@@ -55,7 +56,7 @@ def test_a_run_is_the_same_again() -> None:
         first, second = Run(seed), Run(seed)
         assert first.wrongs() == second.wrongs() == []
         assert first.kafka.logs == second.kafka.logs
-        assert first.kafka.commits == second.kafka.commits
+        assert first.group.commits == second.group.commits
 
 
 def test_there_are_runs_with_every_fault() -> None:
