@@ -118,7 +118,7 @@ def simulation(
     out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIMULATION,
 ) -> None:
     """Run the worker's real code over a Kafka in memory, with crashes after any step."""
-    text = "".join(simulated.tables(seed, runs, jobs))
+    text = "".join(simulated.tables(seed, runs, jobs, say))
     out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 

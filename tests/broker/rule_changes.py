@@ -4,29 +4,24 @@ The broker suite runs this in short, `python -m benchmarks reliability` at lengt
 """
 
 import asyncio
-import json
 import random
 import subprocess
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rules.alert import Alert, encode_alert
-from rules.engine import Correlator
+from rules.alert import encode_alert
 from rules.moment import MINUTE_US, format_moment
-from rules.watermark import END_US, NEVER_US
-from streams.epoch import first_revision
 from streams.epochs_topic import read_succession
 from streams.rule_files import read_rules
 from streams.settings import load_settings
-from streams.states import Stage, stages_of
+from streams.states import stages_of
 from streams.succession import Entry
 from streams.topics import connected, topic_sizes
-from streams.wire.facts import decode_row
 from tests.broker.bus import Bus
 from tests.broker.storms import Fleet, Verdict
 from tests.broker.worker_site import (
@@ -36,6 +31,7 @@ from tests.broker.worker_site import (
     open_site,
     run_command,
 )
+from tests.epoch_laws import Part, Said, part_of, too_old_us, wrongs_by_records, wrongs_of
 from tests.streams.worker_parts import (
     CAMPAIGNS,
     RULE,
@@ -192,16 +188,6 @@ async def _run_switch(site: Site, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one epoch has to say, by correlators of the harness's own over its facts logs."""
-
-    entry: Entry
-    records: frozenset[bytes]
-    last: Mapping[str, Alert]
-    reached_us: int
-
-
 async def judged_change(old: Site, new: Site, verdict: Verdict) -> Verdict:
     """Compare all that is on the topics with what each epoch's facts imply, and the records."""
     succession = await read_succession(new.settings)
@@ -209,120 +195,28 @@ async def judged_change(old: Site, new: Site, verdict: Verdict) -> Verdict:
     before, after = [
         await _part(site, entry) for site, entry in zip((old, new), succession.epochs, strict=True)
     ]
-    found = [json.loads(raw)["data"] for raw in await new.alert_records()]
-    raw = await new.alert_records()
-    shadowed = await _shadowed(new)
-    border = first_revision(2) - 1
-    ended = {d["alert_id"]: r for d, r in zip(found, raw, strict=True) if d["revision"] == border}
-    of_old = {r for d, r in zip(found, raw, strict=True) if d["revision"] < border}
-    of_new = {r for d, r in zip(found, raw, strict=True) if d["revision"] > border}
-    verdict.events, verdict.alerts = len(new.sent), len(set(raw))
-    verdict.repeats = len(raw) - len(set(raw))
-    # Nothing is said that does not follow, and all that follows is said, here or as a shadow.
-    verdict.false += len(of_old - before.records) + len(of_new - after.records)
-    verdict.false += len(set(shadowed) - after.records)
-    verdict.missing += len(after.records - of_new - set(shadowed))
-    verdict.missing += len(before.records - of_old)
-    # Whatever the old left open and the new says nothing of is withdrawn, and nothing else is.
-    left_open = {i for i, alert in before.last.items() if not alert.final and i not in after.last}
-    verdict.missing += len(left_open - ended.keys())
-    verdict.false += len(ended.keys() - left_open)
-    verdict.false += len([r for r in ended.values() if b'"state":"withdrawn"' not in r])
-    verdict.notes.append(f"{len(ended)} alerts of the old were ended")
-    _judge_ends(verdict, raw, before, after, ended)
-    _judge_growth(verdict, found, raw)
-    _judge_by_records(verdict, new, after)
-    return verdict
-
-
-def _judge_ends(
-    verdict: Verdict,
-    raw: Sequence[bytes],
-    before: Part,
-    after: Part,
-    ended: Mapping[str, bytes],
-) -> None:
-    """Each alert ends as the new epoch says, or else as the old one, unless that was cut short."""
-    last = _greatest(raw)
-    by_old = {i: encode_alert(alert) for i, alert in before.last.items()}
-    for alert_id, alert in after.last.items():
-        there = last.get(alert_id)
-        if there == encode_alert(alert):
-            continue
-        # What a shadow had ended was the old epoch's to say, if that had come so far.
-        was_over = alert.final and alert.settles_at_us < before.reached_us
-        verdict.missing += not (was_over and there == by_old.get(alert_id))
-    for alert_id in by_old.keys() - after.last.keys():
-        verdict.missing += last.get(alert_id) != ended.get(alert_id, by_old[alert_id])
-    verdict.false += len(last.keys() - by_old.keys() - after.last.keys())
-    verdict.missing += len([r for r in last.values() if b'"final":true' not in r])
-
-
-def _greatest(raw: Sequence[bytes]) -> dict[str, bytes]:
-    found: dict[str, tuple[int, bytes]] = {}
-    for record in raw:
-        data = json.loads(record)["data"]
-        found[data["alert_id"]] = max(
-            found.get(data["alert_id"], (-1, b"")), (data["revision"], record)
-        )
-    return {alert_id: record for alert_id, (_, record) in found.items()}
-
-
-def _judge_growth(
-    verdict: Verdict, found: Sequence[Mapping[str, Any]], raw: Sequence[bytes]
-) -> None:
-    """Within an epoch revisions only grow, and none has two contents."""
-    seen: set[bytes] = set()
-    reached: Counter[tuple[str, int]] = Counter()
-    for data, record in zip(found, raw, strict=True):
-        if record in seen:
-            continue
-        seen.add(record)
-        of = (data["alert_id"], data["revision"] >> 40)
-        verdict.false += data["revision"] <= reached[of]
-        reached[of] = max(reached[of], data["revision"])
-
-
-def _judge_by_records(verdict: Verdict, new: Site, after: Part) -> None:
-    """What the new epoch raises is what a replay of all records raises, from its start on."""
-    entry = after.entry
-    first_us = NEVER_US if entry.since_us is None else entry.since_us + entry.reach_us
-    replayed: dict[str, Any] = dict(new.implied_by_records())
-    expected = {
-        i: said for i, said in replayed.items() if said["anchor"]["at"] >= format_moment(first_us)
-    }
+    said = Said(await new.alert_records(), await _shadowed(new))
     raised = final_raised([encode_alert(alert) for alert in after.last.values()])
-    wrong = [i for i, said in expected.items() if raised.get(i) != said]
-    verdict.missing += len(wrong)
-    verdict.false += len(raised.keys() - replayed.keys())
-    verdict.notes.append(f"{len(expected)} of {len(replayed)} alerts since the start of the new")
+    replayed: dict[str, Any] = dict(new.implied_by_records())
+    wrongs = [*wrongs_of(before, after, said), *wrongs_by_records(after, raised, replayed)]
+    verdict.events, verdict.alerts = len(new.sent), len(set(said.raw))
+    verdict.repeats = len(said.raw) - len(set(said.raw))
+    verdict.missing += len([what for kind, what in wrongs if kind == "missing"])
+    verdict.false += len([what for kind, what in wrongs if kind == "false"])
+    ended = len(said.ended_for(after.entry))
+    verdict.notes.append(f"{ended} alerts of the old were ended")
+    first = format_moment(max(0, too_old_us(after.entry)))
+    since = [i for i, told in replayed.items() if told["anchor"]["at"] >= first]
+    verdict.notes.append(f"{len(since)} of {len(replayed)} alerts since the start of the new")
+    return verdict
 
 
 async def _part(site: Site, entry: Entry) -> Part:
     async with connected(site.settings) as admin:
         epoch = entry.epoch(await topic_sizes(admin))
-    records: set[bytes] = set()
-    last: dict[str, Alert] = {}
-    reached_us = END_US
-    for stage in stages_of(epoch, site.rule_set):
-        rows = await site.bus.read(stage.log.name)
-        for partition in range(stage.log.size):
-            unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-            correlator = Correlator(stage.rules, unheard, since_us=stage.since_us)
-            mine = [row for row in rows if row.partition == partition]
-            for alert in _implied(site, stage, correlator, mine):
-                records.add(encode_alert(alert))
-                last[alert.alert_id] = alert
-            if stage.log.name == epoch.facts_topic:
-                reached_us = min(reached_us, correlator.watermarks.minimum_us)
-    return Part(entry, frozenset(records), last, reached_us)
-
-
-def _implied(
-    site: Site, stage: Stage, correlator: Correlator, rows: Sequence[Any]
-) -> Iterator[Alert]:
-    for row in rows:
-        fact = decode_row(row.key, row.value, site.settings.timing)
-        for alert in correlator.observe([fact], stage.log.revision_at(row.offset)):
-            if not alert.is_signal:
-                yield alert
+    rows: dict[tuple[str, int], list[Any]] = defaultdict(list)
+    for log in epoch.facts_logs:
+        for row in await site.bus.read(log.name):
+            rows[log.name, row.partition].append(row)
+    stages = stages_of(epoch, site.rule_set)
+    return part_of(entry, stages, lambda place: rows[place], site.settings.timing)

@@ -23,6 +23,7 @@ from tests.streams.worker_parts import MemoryRow
 
 SESSION_S = 3.0
 _PRONE_TO_STRAY = 0.06
+_FOLLOW_EVERY_S = 0.3
 
 
 @dataclass(eq=False)
@@ -36,6 +37,7 @@ class Kafka:
     groups: dict[str, "Group"] = field(default_factory=dict)
     strays: int = 0
     crash_at: dict[int, bool] = field(default_factory=dict)
+    interrupt_at: dict[Process, tuple[int, float | None]] = field(default_factory=dict)
     steps: int = 0
     wall_us: int = 0
 
@@ -65,8 +67,23 @@ class Kafka:
         self.steps += 1
         if self.crash_at.pop(self.steps, False):
             self.kill(process)
+        self._interrupt(process)
         if process.dead:
             await self.loop.create_future()
+        if process.stopped:
+            await asyncio.sleep(0)
+
+    def _interrupt(self, process: Process) -> None:
+        """Kill or stop a process if this was as many effects as it was to have."""
+        left, seconds = self.interrupt_at.get(process, (0, None))
+        if left > 1:
+            self.interrupt_at[process] = (left - 1, seconds)
+        elif left == 1:
+            del self.interrupt_at[process]
+            if seconds is None:
+                self.kill(process)
+            else:
+                self.stop(process, seconds)
 
     def kill(self, process: Process) -> None:
         """Kill a process; its group notices after a session."""
@@ -128,6 +145,21 @@ class Ports:
         """Return the first offset."""
         del partition
         return 0
+
+    async def end_of(self, partition: Partition) -> int:
+        """Return the offset that the next row will have."""
+        await self.kafka.latency()
+        return len(self.kafka.logs[partition])
+
+    async def follow(self, partition: Partition) -> AsyncIterator[Sequence[Row]]:
+        """Yield all rows, then those that come."""
+        at = 0
+        while True:
+            rows = self.kafka.logs[partition][at:]
+            if rows:
+                at = rows[-1].offset + 1
+                yield rows
+            await asyncio.sleep(_FOLLOW_EVERY_S)
 
     async def rows(
         self, partition: Partition, start: int, end: int

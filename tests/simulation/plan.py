@@ -59,10 +59,57 @@ def plan_of(seed: int) -> Plan:
     )
 
 
-def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partition, list[bytes]]:
-    told = _Told(random, banks=1 if is_silent else 2)
+@dataclass
+class ChangePlan:
+    """What a seed makes of a run in which the rules change.
+
+    Attributes:
+        wait_s: How long after one another: the change, workers with the new rules, a promotion.
+        command_dies_at: After how many of its own effects the command is killed, time by time.
+        command_stops_at: After how many it is stopped for a while instead, the first time.
+    """
+
+    records: dict[Partition, list[bytes]]
+    workers: int
+    crash_at: list[int]
+    kill_at_s: list[float]
+    stop_at_s: list[tuple[float, float]]
+    strays: int
+    has_late: bool
+    is_shadow: bool
+    wait_s: tuple[float, float, float]
+    command_dies_at: list[int]
+    command_stops_at: int | None
+
+
+def change_plan_of(seed: int) -> ChangePlan:
+    """Return the change of rules of a seed."""
+    random = Random(seed)  # noqa: S311 - a run is to be had again
+    has_late = random.random() < 0.25
+    return ChangePlan(
+        records=_records(random, is_silent=False, has_late=has_late, parts=3, contacts=0.3),
+        workers=random.randint(1, 2),
+        crash_at=[random.randint(1, 150) for _ in range(random.choice((0, 1, 2)))],
+        kill_at_s=[random.random() * 15 for _ in range(random.choice((0, 1, 2)))],
+        stop_at_s=[
+            (random.random() * 12, random.choice((1.0, 3 * SESSION_S)))
+            for _ in range(random.choice((0, 0, 1)))
+        ],
+        strays=random.choice((0, 0, 2)),
+        has_late=has_late,
+        is_shadow=random.random() < 0.5,
+        wait_s=(random.random() * 8, random.random() * 3, random.random() * 5),
+        command_dies_at=[random.randint(1, 9) for _ in range(random.choice((0, 1, 2, 3)))],
+        command_stops_at=random.randint(1, 9) if random.random() < 0.2 else None,
+    )
+
+
+def _records(
+    random: Random, *, is_silent: bool, has_late: bool, parts: int = 2, contacts: float = 0.0
+) -> dict[Partition, list[bytes]]:
+    told = _Told(random, banks=1 if is_silent else 2, contacts=contacts)
     at_us = TEN_O_CLOCK
-    for part in range(random.randint(1, 2)):
+    for part in range(random.randint(1, parts)):
         for _ in range(random.randint(1, 4)):
             at_us += random.randint(0, 240) * SECOND_US
             told.tell_of_a_call(at_us, has_late=has_late)
@@ -81,9 +128,10 @@ def _records(random: Random, *, is_silent: bool, has_late: bool) -> dict[Partiti
 class _Told:
     """What feeds have told: the first is the call side's, the others are the bank's."""
 
-    def __init__(self, random: Random, banks: int) -> None:
+    def __init__(self, random: Random, banks: int, contacts: float) -> None:
         self.feeds: list[list[bytes]] = [[] for _ in range(1 + banks)]
         self._random = random
+        self._contacts = contacts
         self._numbers = iter(range(1_000))
         self._to_reject: list[tuple[list[bytes], int, int, str]] = []
 
@@ -96,7 +144,8 @@ class _Told:
         """Tell of a call, and perhaps of what comes of it."""
         random, calls = self._random, self.feeds[0]
         number, person = next(self._numbers), f"person-{random.randint(1, 3)}"
-        calls.append(call(number, at_us, person=person))
+        known = self._contacts and random.random() < self._contacts
+        calls.append(call(number, at_us, "contact" if known else "stranger", person))
         if random.random() < 0.8:
             self._pay(number, at_us + random.randint(0, 300) * SECOND_US, person)
         if random.random() < 0.3:

@@ -1,25 +1,20 @@
 """One simulated run: records, workers, faults, and what must hold when all is quiet again."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any
-
-import msgspec
 
 from rules.alert import encode_alert
 from rules.engine import Correlator
-from rules.fact import Fact, Mark
 from rules.moment import DAY_US
-from rules.stages import Engine
-from rules.watermark import END_US, NEVER_US, FeedClock, Partition
+from rules.watermark import NEVER_US, FeedClock
 from streams.epoch import Epoch
 from streams.states import stages_of
 from streams.wire.facts import decode_row, encode_fact
 from tests.simulation.kafka import Kafka
+from tests.simulation.laws import final_raised, interleaved, letters, raised_by, refused
 from tests.simulation.plan import Plan, plan_of
 from tests.simulation.shared import ingest_of, screen_of, settings
 from tests.simulation.virtual_loop import VirtualLoop
@@ -106,7 +101,7 @@ class Run:
         await self._until_quiet()
 
     async def _send(self, random: Random) -> None:
-        for places in _interleaved(self.plan.records, random):
+        for places in interleaved(self.plan.records, random):
             partition, value = places
             self.kafka.append(partition, None, value)
             if random.random() < 0.3:
@@ -142,9 +137,11 @@ class Run:
             yield "the alerts are not those that the facts logs imply"
         if set(self._facts()) != self._implied_facts():
             yield "the facts are not those that the records imply"
-        if not self.plan.has_late and _final(alerts) != self._implied_by_records():
-            yield "the final alerts are not those that the records imply"
-        if self._letters() != self._refused():
+        if not self.plan.has_late:
+            raised = raised_by(RULES, INGEST, self.plan.records, self.kafka.now_us())
+            if final_raised(alerts) != raised:
+                yield "the final alerts are not those that the records imply"
+        if letters(self.kafka.logs[SETTINGS.dead_letters_topic, 0]) != refused(self.plan.records):
             yield "the dead letters are not the records that were refused"
 
     def _implied_by_facts(self) -> set[bytes]:
@@ -182,56 +179,3 @@ class Run:
                             implied.add((name, *encode_fact(fact)))
             del number
         return implied
-
-    def _implied_by_records(self) -> dict[str, Any]:
-        engine = Engine(RULES, {("all", 0): NEVER_US})
-        facts: list[Fact | Mark] = []
-        for values in self.plan.records.values():
-            for value in values:
-                read = INGEST.read_whole(value, now_us=self.kafka.now_us())
-                facts += INGEST.admit(read, FeedClock(0)).facts
-        alerts = []
-        for number, row in enumerate([*facts, Mark("all", 0, END_US)]):
-            alerts += engine.observe([row], number)
-        return _final([encode_alert(alert) for alert in alerts])
-
-    def _letters(self) -> set[str]:
-        found = set()
-        for row in self.kafka.logs[SETTINGS.dead_letters_topic, 0]:
-            letter = msgspec.json.decode(row.value or b"")
-            found.add(f"{letter['feed']}:{letter['partition']}:{letter['offset']}")
-        return found
-
-    def _refused(self) -> set[str]:
-        return {
-            f"{topic}:{number}:{offset}"
-            for (topic, number), values in self.plan.records.items()
-            for offset, value in enumerate(values)
-            if value == b"{"
-        }
-
-
-def _interleaved(
-    records: Mapping[Partition, list[bytes]], random: Random
-) -> Iterator[tuple[Partition, bytes]]:
-    waiting = {p: list(reversed(values)) for p, values in records.items() if values}
-    while waiting:
-        partition = random.choice(sorted(waiting))
-        yield partition, waiting[partition].pop()
-        if not waiting[partition]:
-            del waiting[partition]
-
-
-def _final(records: list[bytes]) -> dict[str, Any]:
-    greatest: dict[str, Any] = {}
-    for raw in records:
-        data = msgspec.json.decode(raw)["data"]
-        with suppress(KeyError):
-            if greatest[data["alert_id"]]["revision"] > data["revision"]:
-                continue
-        greatest[data["alert_id"]] = data
-    return {
-        key: {name: value for name, value in data.items() if name != "revision"}
-        for key, data in greatest.items()
-        if data["state"] == "raised"
-    }

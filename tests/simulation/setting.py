@@ -3,8 +3,9 @@
 import gc
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Protocol
 
 import pytest
 import structlog
@@ -13,10 +14,10 @@ from rules.claim import Teller
 from rules.groups import group_plans
 from rules.judging import Judging
 from rules.plan import make_plan
-from tests.simulation.shared import compiled, once, screen_of
+from tests.simulation.shared import PORTS, compiled, load_once, once, read_once, screen_of
 
-COLLECT_EVERY = 50
-"""Runs; a run leaves a thousand objects behind that name each other, and all ten are too many."""
+_COLLECT_EVERY = 50
+"""Runs: each leaves objects behind that name each other, and to look for them takes its time."""
 
 
 _MADE_ONCE = {what: once(what) for what in (Judging, make_plan, Teller, group_plans)}
@@ -40,13 +41,20 @@ def simulated() -> Iterator[None]:
         patch.setattr("rules.condition.compile", compiled, raising=False)
         patch.setattr("rules.stages.Screen", screen_of)
         patch.setattr("streams.agents.ingest.Screen", screen_of)
+        patch.setattr("streams.succession.WrittenRules.load", load_once)
+        patch.setattr("streams.topics.read_texts", read_once)
+        # What connects by itself gets what the process of its context has.
+        patch.setattr("streams.epochs_topic.Bus", lambda *_: PORTS.get())
+        patch.setattr("streams.epochs_topic.producing", lambda _: nullcontext(PORTS.get()))
         for what, made_once in _MADE_ONCE.items():
             patch.setattr(f"rules.engine.{what.__name__}", made_once)
         told = structlog.get_config()
         structlog.configure(wrapper_class=silent)
-        yield
-        structlog.configure(**told)
-    logging.disable(disabled)
+        try:
+            yield
+        finally:
+            structlog.configure(**told)
+            logging.disable(disabled)
 
 
 @contextmanager
@@ -55,12 +63,27 @@ def _seldom_collected() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
-def collect(runs: int) -> None:
-    """Collect garbage if it is time, after so many runs."""
-    if runs % COLLECT_EVERY == 0:
-        gc.collect()
+class Simulated(Protocol):
+    """A run: what it comes to follows from its seed."""
+
+    def wrongs(self) -> list[str]:
+        """Run it and return what is wrong, in words."""
+
+
+def wrong_runs(
+    make: Callable[[int], Simulated], seeds: Iterable[int]
+) -> Iterator[tuple[int, list[str]]]:
+    """Run some seeds, and yield those with something wrong."""
+    for number, seed in enumerate(seeds, 1):
+        wrongs = make(seed).wrongs()
+        if wrongs:
+            yield seed, wrongs
+        if number % _COLLECT_EVERY == 0:
+            gc.collect()

@@ -1,15 +1,19 @@
 """What is made of rules once for all runs and workers, since nobody changes it."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import cache, wraps
 from typing import Any, Final
 
+from rules.language import load_rules
 from rules.rule import RuleSet
 from rules.screen import Screen
 from streams.ingest import Ingest
+from streams.rule_files import read_texts
 from streams.settings import Settings
+from streams.succession import WrittenRules
 from streams.wire.pseudonyms import Pseudonyms
-from tests.simulation.kafka import SESSION_S
+from tests.simulation.kafka import SESSION_S, Ports
 from tests.streams.worker_parts import SECRET, settings_for_tests
 
 compiled: Final = cache(compile)
@@ -36,6 +40,9 @@ def _key(argument: object) -> object:
     return tuple(map(id, argument)) if isinstance(argument, list | tuple) else id(argument)
 
 
+PORTS: Final[ContextVar[Ports]] = ContextVar("ports")
+"""What the process of a context has of a Kafka, for code that makes its own connection."""
+
 screen_of: Final = once(Screen)
 
 
@@ -50,6 +57,22 @@ def settings(**more: str) -> Settings:
     )
 
 
+_loaded: Final[dict[tuple[tuple[str, str], ...], RuleSet]] = {}
+
+
+def load_once(written: WrittenRules) -> RuleSet:
+    """Return rules as an epoch keeps them, read once."""
+    files = tuple(sorted(written.files.items()))
+    if files not in _loaded:
+        _loaded[files] = load_rules(written.files, written.timing)
+    return _loaded[files]
+
+
+read_once: Final = cache(read_texts)
+"""The rule files of a folder, which nobody changes."""
+
+
+@once
 def ingest_of(rule_set: RuleSet, settings: Settings) -> Ingest:
     """Return what makes facts of records; what it counts is nobody's business here."""
     return Ingest(rule_set, settings.timing, Pseudonyms(SECRET.encode(), frozenset()))
