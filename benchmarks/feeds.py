@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.rows import Run, site_at
 from tests.broker.storms import Fleet, Verdict, judged
-from tests.broker.worker_site import PATIENCE_S, Site, final_raised
+from tests.broker.worker_site import Site, final_raised
 
 _WORKERS: Final = 3
 _KILLS: Final = 3
@@ -104,9 +104,16 @@ def _idle(people: int) -> Run:
             verdict = Verdict()
             with Fleet(site, journal, _WORKERS) as fleet:
                 await _kill_while_behind(site, fleet, verdict)
-                async with asyncio.timeout(3 * PATIENCE_S):
+                chance = random.Random(2)
+                async with asyncio.timeout(site.patience_s):
                     # Marks that follow the clock come for ever: no quiet is to be waited for.
                     while final_raised(await site.alert_records()) != expected:
+                        if verdict.faults < 2 * _KILLS:
+                            # Long enough for some partitions to follow the clock again.
+                            await asyncio.sleep(_IDLE_AFTER_S * (1 + chance.random()))
+                            fleet.kill(chance)
+                            verdict.faults += 1
+                            verdict.notes.append("killed while the clock is followed")
                         fleet.supervise()
                         await asyncio.sleep(1)
             verdict.seconds = time.monotonic() - began_s
@@ -163,15 +170,16 @@ class _Kills:
 
 async def _kill_while_behind(site: Site, fleet: Fleet, verdict: Verdict) -> None:
     chance = random.Random(1)
-    whole = await site.lag()
-    # A fault before anything is done, or after all of it, proves nothing.
-    while await site.lag() == whole:  # noqa: ASYNC110 - a broker has no event
-        await asyncio.sleep(0.2)
-    while verdict.faults < _KILLS and await site.lag():
-        fleet.kill(chance)
-        verdict.faults += 1
-        verdict.notes.append(f"killed with {await site.lag():,} of {whole:,} records to do")
-        await asyncio.sleep(4 + chance.random() * 2)
+    whole = before = await site.lag()
+    while verdict.faults < _KILLS and (left := await site.lag()):
+        # A fault before anything is done, or before anything is done again, proves nothing.
+        if left < before:
+            fleet.kill(chance)
+            verdict.faults += 1
+            verdict.notes.append(f"killed with {left:,} of {whole:,} records to do")
+            before = left
+        fleet.supervise()
+        await asyncio.sleep(0.1)
 
 
 async def _send(site: Site, calls: range, transfers: range) -> None:

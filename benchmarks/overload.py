@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -10,6 +11,9 @@ from typing import Final, NamedTuple
 from benchmarks import page
 from benchmarks.kafka.field import Process
 from benchmarks.rows import Told, site_at
+from rules.moment import DAY_US
+from streams.metrics import KEPT
+from tests.broker.bus import free_port
 from tests.broker.storms import MALFORMED, Fleet, Verdict, judged
 from tests.broker.worker_site import Site
 from tests.streams.worker_parts import SECOND_US, blocked, call, transfer
@@ -33,6 +37,8 @@ class Load(NamedTuple):
         peak_mb: The most memory that was seen meanwhile.
         behind: The most records that were seen to wait.
         behind_mb: The memory at that moment.
+        kept: The rows that it remembers afterwards.
+        kept_mb: The memory then.
     """
 
     what: str
@@ -42,6 +48,8 @@ class Load(NamedTuple):
     peak_mb: float
     behind: int
     behind_mb: float
+    kept: int
+    kept_mb: float
 
     @property
     def us_per_event(self) -> float:
@@ -76,7 +84,15 @@ class _Gauge:
         peak_mb = max(mb for _, mb in seen)
         events = len(self.site.sent) - sent
         cpu_s = self.process.cpu_s() - before_s
-        return Load(what, events, cpu_s, before_mb, peak_mb, behind, behind_mb)
+        kept, kept_mb = await asyncio.to_thread(self._kept), self.process.resident_mb()
+        return Load(what, events, cpu_s, before_mb, peak_mb, behind, behind_mb, kept, kept_mb)
+
+    def _kept(self) -> int:
+        """Return how many events the worker remembers, as it tells itself."""
+        url = f"http://127.0.0.1:{self.site.settings.web_port}/metrics"
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(int(float(x.split()[-1])) for x in lines if x.startswith(KEPT.name))
 
     async def _watch(self, seen: list[tuple[int, float]]) -> None:
         while True:
@@ -94,16 +110,19 @@ async def of_one_key(
     Args:
         address: the broker's.
         people: of the ordinary load; each has a call and a transfer.
-        many: how many events of one key; a twentieth of that where they are out of order.
+        many: how many events of one person; a twentieth of that where they are out of order, and
+            more of what costs less: of one caller five times as many, of one event ten times.
         say: is told of each load.
     """
     began_s = time.monotonic()
-    async with site_at(address, RINGFENCE_RULES=_CATALOGUE) as (site, journal):
+    port = str(free_port())
+    settings = {"RINGFENCE_RULES": _CATALOGUE, "RINGFENCE_WEB_PORT": port}
+    async with site_at(address, **settings) as (site, journal):
         with Fleet(site, journal, 1) as fleet:
             await site.until_caught_up(_QUIET_S)
             gauge = _Gauge(site, Process(fleet.workers[0], journal))
             hour = 3_600
-            at = iter(range(0, 10_000 * hour, 20 * hour))
+            at = iter(range(0, 10_000 * hour, 100 * hour))
             # What is only done once is done before anything is measured.
             await gauge.measure("first", _ordinary(site, next(at), 500))
             loads = []
@@ -112,13 +131,13 @@ async def of_one_key(
                 ("ten times as much at once", _ordinary(site, next(at), 10 * people)),
                 ("one person", _person(site, next(at), many, 1)),
                 ("one person, out of order", _person(site, next(at), max(40, many // 20), 2)),
-                ("one caller", _caller(site, next(at), many)),
-                ("one event, the same record", _event(site, next(at), many, 0)),
-                ("one event, told anew", _event(site, next(at), many, 1)),
+                ("one caller", _caller(site, next(at), 5 * many)),
+                ("one event, the same record", _event(site, next(at), 10 * many, 0)),
+                ("one event, told anew", _event(site, next(at), 10 * many, 1)),
             ):
                 loads.append(await gauge.measure(what, records))
                 say(str(loads[-1]))
-            await site.send_end()
+            await site.send_heartbeats(site.moment_us(next(at)) + 30 * DAY_US)
             await site.until_caught_up(_QUIET_S)
             ended = [worker for worker in fleet.workers if worker.poll() is not None]
         notes = [f"{len(ended)} workers ended"]
@@ -137,33 +156,41 @@ async def of_malformed(
         say: is told of each part.
     """
     began_s = time.monotonic()
-    async with site_at(address) as (site, journal):
-        # Ten thousand people in the time that anything is remembered: it no longer grows.
-        site.apart_us = 10 * SECOND_US
+    async with site_at(address, RINGFENCE_WEB_PORT=str(free_port())) as (site, journal):
+        # The last part is many times as long, in event time, as anything is remembered.
+        people = max(_PARTS, many * 4 // 9)
+        horizon_us = max(rule.keep_us + rule.settles_after_us for rule in site.rule_set.rules)
+        site.apart_us = max(SECOND_US, _HORIZONS * horizon_us // people)
         with Fleet(site, journal, 1) as fleet:
             await site.until_caught_up(_QUIET_S)
             gauge = _Gauge(site, Process(fleet.workers[0], journal))
             # A person has two good records and a quarter.
-            step = max(1, many * 4 // 9 // _PARTS)
+            step = people // _PARTS
             loads = []
             for part in range(_PARTS):
                 numbers = range(part * step, (part + 1) * step)
                 loads.append(await gauge.measure(f"part {part + 1}", _half_good(site, numbers)))
                 say(str(loads[-1]))
-            await site.send_end()
+            await site.send_heartbeats(site.moment_us(people) + 2 * horizon_us)
             await site.until_caught_up(_QUIET_S)
         verdict = Verdict(seconds=time.monotonic() - began_s)
+        verdict.notes.append(
+            f"an event is kept for {horizon_us / DAY_US:.1f} days at most, and the records tell of"
+            f" {site.apart_us * people / DAY_US:.0f}"
+        )
         return Told("R-16", "malformed 1:1", await judged(site, journal, verdict)), loads
 
 
-_PARTS: Final = 5
+_PARTS: Final = 10
+_HORIZONS: Final = 8
+"""So often is all that was remembered forgotten while they come."""
 
 
 def table(loads: Sequence[Load]) -> str:
     """Return the table of some loads; ratios are to the first."""
     header = (
         *("load", "events", "CPU µs per event", "times the first", "MB before", "MB at most"),
-        *("most records waiting", "MB then"),
+        *("most records waiting", "MB then", "rows kept afterwards", "MB afterwards"),
     )
     first_us = loads[0].us_per_event
     return page.table(
@@ -178,6 +205,8 @@ def table(loads: Sequence[Load]) -> str:
                 f"{load.peak_mb:.0f}",
                 f"{load.behind:,}",
                 f"{load.behind_mb:.0f}",
+                f"{load.kept:,}",
+                f"{load.kept_mb:.0f}",
             )
             for load in loads
         ],

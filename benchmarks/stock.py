@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from benchmarks import page
 from benchmarks.rows import site_at
 from tests.broker.storms import Fleet
@@ -23,6 +25,7 @@ _PARTITIONS: Final = 2
 _WORKERS: Final = 2
 _KILLS: Final = 6
 _PATIENCE_S: Final = 240.0
+_LONGEST_S: Final = 3.0
 _FAUST: Final = "stock Faust"
 _OURS: Final = "ringfence"
 
@@ -58,8 +61,7 @@ async def tables(address: str, people: int, rounds: int, say: Callable[[str], No
 
     Args:
         address: the broker's.
-        people: each has one call and one transfer, so that one alert each is the truth; a
-            multiple of the number of kills.
+        people: each has one call and one transfer, so that one alert each is the truth.
         rounds: how many storms.
         say: is told of each run.
     """
@@ -117,26 +119,38 @@ async def _run(address: str, name: str, people: int, *, kills: int, seed: int) -
         rule = Path(folder) / "video_call_then_new_payee.yaml"
         rule.write_text(RULE)
         async with site_at(address, RINGFENCE_RULES=str(rule)) as (site, journal):
-            if not kills:
-                await _send(site, range(people))
+            await _send(site, range(people))
             with make(site, journal, _WORKERS if kills else 1) as fleet:
-                if kills:
-                    await _storm(site, fleet, people // kills, kills, seed)
-                return await _judged(site, fleet, people, Ran(name, what, kills))
+                done = await _storm(site, fleet, people, kills, seed)
+                return await _judged(site, fleet, people, Ran(name, what, done))
 
 
-async def _storm(site: Site, fleet: Fleet, step: int, kills: int, seed: int) -> None:
+async def _storm(site: Site, fleet: Fleet, people: int, kills: int, seed: int) -> int:
+    """Kill workers while they work off a backlog; return how many kills there were time for."""
     chance = random.Random(seed)
-    # The first start makes topics of its own.
-    await asyncio.sleep(15)
-    for chunk in range(kills):
-        numbers = range(chunk * step, (chunk + 1) * step)
-        sending = asyncio.create_task(_send(site, numbers))
-        await asyncio.sleep(chance.random() * 1.5)
+    for done in range(kills):
+        if not await _gets_on(site, fleet, people):
+            return done
+        # Anywhere between two commits of either: stock Faust commits every 2.8 s.
+        await asyncio.sleep(chance.random() * _LONGEST_S)
         fleet.kill(chance)
-        await sending
-        await asyncio.sleep(3 + chance.random() * 2)
-        fleet.supervise()
+    return kills
+
+
+async def _gets_on(site: Site, fleet: Fleet, people: int) -> bool:
+    """Wait until there are more alerts than before; False if there are as many as are due."""
+    topic = site.settings.alerts_topic
+    places = [TopicPartition(topic, n) for n in range(_PARTITIONS)]
+    async with (
+        asyncio.timeout(_PATIENCE_S),
+        AIOKafkaConsumer(bootstrap_servers=site.bus.address) as consumer,
+    ):
+        before = now = sum((await consumer.end_offsets(places)).values())
+        while now == before < people:
+            fleet.supervise()
+            await asyncio.sleep(0.1)
+            now = sum((await consumer.end_offsets(places)).values())
+    return bool(now < people)
 
 
 async def _judged(site: Site, fleet: Fleet, people: int, ran: Ran) -> Ran:

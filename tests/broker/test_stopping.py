@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from rules.watermark import Partition
-from tests.broker.bus import Bus
+from tests.broker.bus import Bus, free_port
 from tests.broker.restartable import restartable
-from tests.broker.test_watch import Watched, free_port, watched_site
+from tests.broker.test_watch import Watched, watched_site
 from tests.broker.worker_site import PATIENCE_S, open_site, worker
 
 pytestmark = pytest.mark.broker

@@ -17,18 +17,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.metrics import METRICS
-from tests.broker.bus import Bus
+from tests.broker.bus import Bus, free_port
 from tests.broker.worker_site import PATIENCE_S, Site, open_site, worker
 from tests.streams.worker_parts import SECOND_US, TEN_O_CLOCK, call
 
 pytestmark = pytest.mark.broker
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
