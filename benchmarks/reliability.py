@@ -188,8 +188,8 @@ on the broker.
 _ABOUT_FAUST: Final = """\
 The same backlog of records, two partitions, in a storm two workers under the same supervisor; one
 alert per call and transfer of a person is due. A worker is killed once alerts have come since the
-last kill, at any moment of the three seconds after that: stock Faust commits every 2.8. Stock Faust
-is `benchmarks/contenders/on_faust.py`, an agent and a table as Faust's documentation has
+last kill, at any moment of the three seconds after that: stock Faust commits every 2.8. Stock
+Faust is `benchmarks/contenders/on_faust.py`, an agent and a table as Faust's documentation has
 them, at its default settings; its session is 60 s, ringfence's here 6. ringfence runs one rule. A
 repeat is an alert told once more for Faust, a record told once more for ringfence.
 
