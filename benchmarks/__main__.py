@@ -115,10 +115,11 @@ def simulation(
     runs: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 100_000,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that share the work.")] = 2,
     seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    minutes: Annotated[float, typer.Option(help="After so long no more are begun.")] = 600.0,
     out: Annotated[Path, typer.Option(help="The page that is written.")] = _SIMULATION,
 ) -> None:
     """Run the worker's real code over a Kafka in memory, with crashes after any step."""
-    text = "".join(simulated.tables(seed, runs, jobs, say))
+    text = "".join(simulated.tables(seed, runs, jobs, minutes, say))
     out.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 

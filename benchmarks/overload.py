@@ -12,8 +12,8 @@ from benchmarks import page
 from benchmarks.kafka.field import Process
 from benchmarks.rows import Told, site_at
 from rules.moment import DAY_US
+from streams.brokers import free_ports
 from streams.metrics import KEPT
-from tests.broker.bus import free_port
 from tests.broker.storms import MALFORMED, Fleet, Verdict, judged
 from tests.broker.worker_site import Site
 from tests.streams.worker_parts import SECOND_US, blocked, call, transfer
@@ -115,7 +115,7 @@ async def of_one_key(
         say: is told of each load.
     """
     began_s = time.monotonic()
-    port = str(free_port())
+    port = str(free_ports(1)[0])
     settings = {"RINGFENCE_RULES": _CATALOGUE, "RINGFENCE_WEB_PORT": port}
     async with site_at(address, **settings) as (site, journal):
         with Fleet(site, journal, 1) as fleet:
@@ -156,7 +156,7 @@ async def of_malformed(
         say: is told of each part.
     """
     began_s = time.monotonic()
-    async with site_at(address, RINGFENCE_WEB_PORT=str(free_port())) as (site, journal):
+    async with site_at(address, RINGFENCE_WEB_PORT=str(free_ports(1)[0])) as (site, journal):
         # The last part is many times as long, in event time, as anything is remembered.
         people = max(_PARTS, many * 4 // 9)
         horizon_us = max(rule.keep_us + rule.settles_after_us for rule in site.rule_set.rules)

@@ -15,6 +15,7 @@ from tests.broker.worker_site import Site, open_site
 Run = Callable[[str], Awaitable[Verdict]]
 """Runs one storm on the broker at an address."""
 
+_SESSION: Final = "RINGFENCE_SESSION_TIMEOUT"
 _PATIENCE_S: Final = 1_800.0
 """As long as it takes a busy machine to do what waits after a long storm."""
 
@@ -40,7 +41,9 @@ async def site_at(address: str, **settings: str) -> AsyncIterator[tuple[Site, Pa
         folder = Path(name)
         async with (
             Bus(address) as bus,
-            open_site(bus, lambda topic: f"{unique}.{topic}", folder, **settings) as site,
+            open_site(
+                bus, lambda topic: f"{unique}.{topic}", folder, **{_SESSION: "6s", **settings}
+            ) as site,
         ):
             site.patience_s = _PATIENCE_S
             await site.make_topics()

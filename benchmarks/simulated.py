@@ -1,8 +1,9 @@
 """The worker's real code over a Kafka in memory: many seeded runs, and each rule switched off."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Final, NamedTuple
 
 import pytest
@@ -44,26 +45,29 @@ watch and leave their epochs. Then these must hold:
 """
 
 
+Seeds = tuple[int, int]
+"""The first seed, and the one behind the last."""
+
+
 class Tally(NamedTuple):
     """What some runs have come to."""
 
-    runs: int
+    seeds: Seeds
     wrong: tuple[int, ...]
     faults: int
     records: int
 
 
-Seeds = tuple[int, int]
-"""The first seed, and the one behind the last."""
-
-
-def tables(first: int, runs: int, jobs: int, say: Callable[[str], None]) -> Iterator[str]:
+def tables(
+    first: int, runs: int, jobs: int, minutes: float, say: Callable[[str], None]
+) -> Iterator[str]:
     """Yield the page: the runs, those in which rules change, and each safety rule switched off.
 
     Args:
         first: the first seed.
         runs: how many; of those with a change of rules a tenth as many.
         jobs: processes that share the work.
+        minutes: after so long no more runs are begun, and the page tells of those that were.
         say: is told how far it is.
     """
     began_s = time.monotonic()
@@ -71,19 +75,18 @@ def tables(first: int, runs: int, jobs: int, say: Callable[[str], None]) -> Iter
         noticed = list(pool.map(_noticed, range(len(MUTANTS))))
         noticed_change = list(pool.map(_noticed_change, range(len(EPOCH_MUTANTS))))
         say(f"safety rules after {(time.monotonic() - began_s) / 60:.0f} minutes")
-        rows = [
-            _row("one rule set", first, runs, pool.map(_tally, _chunks(first, runs)), say),
-            _row(
-                "the rules change",
-                first,
-                runs // _CHANGES_AMONG,
-                pool.map(_tally_changes, _chunks(first, runs // _CHANGES_AMONG)),
-                say,
-            ),
-        ]
+        course = _Course(began_s + 60 * minutes, first, runs, say)
+        course.run(pool, jobs)
+    took = f"{(time.monotonic() - began_s) / 60:.0f} minutes in {jobs} processes"
     yield f"{_HEAD}\n## Runs\n\n"
-    yield page.table(("runs", "seeds", "how many", "records", "faults", "wrong", "minutes"), rows)
-    yield f"\nOn {machine.described()}.\n"
+    yield page.table(
+        ("runs", "seeds", "how many", "records", "faults", "wrong"),
+        [
+            _row("one rule set", runs, course.plain),
+            _row("the rules change", runs // _CHANGES_AMONG, course.changes),
+        ],
+    )
+    yield f"\nIn {took}, on {machine.described()}.\n"
     yield (
         f"\n## Safety rules switched off\n\nSeeds from 0 on, at most {_WITHIN:,}; the first run in"
         " which something was wrong.\n\n"
@@ -93,29 +96,50 @@ def tables(first: int, runs: int, jobs: int, say: Callable[[str], None]) -> Iter
     yield _noticed_table("rule of a change of rules", EPOCH_MUTANTS, noticed_change)
 
 
-def _chunks(first: int, runs: int) -> list[Seeds]:
-    return [(at, min(at + _CHUNK, first + runs)) for at in range(first, first + runs, _CHUNK)]
+class _Course:
+    """All runs, those with a change of rules among the others, for as long as there is time."""
+
+    def __init__(self, until_s: float, first: int, runs: int, say: Callable[[str], None]) -> None:
+        self._until_s = until_s
+        self._runs = runs
+        self._say = say
+        self._starts = range(first, first + runs, _CHUNK)
+        self.plain: list[Tally] = []
+        self.changes: list[Tally] = []
+
+    def run(self, pool: ProcessPoolExecutor, jobs: int) -> None:
+        """Run them, a few at a time."""
+        out: deque[tuple[Future[Tally], Future[Tally]]] = deque()
+        for at in self._starts:
+            if time.monotonic() > self._until_s:
+                break
+            end = min(at + _CHUNK, self._starts.stop)
+            changes = (at // _CHANGES_AMONG, end // _CHANGES_AMONG)
+            out.append((pool.submit(_tally, (at, end)), pool.submit(_tally_changes, changes)))
+            if len(out) > jobs:
+                self._take(*out.popleft())
+        while out:
+            self._take(*out.popleft())
+
+    def _take(self, plain: "Future[Tally]", changes: "Future[Tally]") -> None:
+        self.plain.append(plain.result())
+        self.changes.append(changes.result())
+        wrong = [tally.wrong for tally in (*self.plain, *self.changes) if tally.wrong]
+        if len(self.plain) % 20 == 0 or wrong:
+            done = sum(tally.seeds[1] - tally.seeds[0] for tally in self.plain)
+            self._say(f"{done:,} of {self._runs:,} runs, wrong: {wrong}")
 
 
-def _row(
-    what: str, first: int, runs: int, tallies: Iterator[Tally], say: Callable[[str], None]
-) -> Sequence[str]:
-    began_s = time.monotonic()
-    found: list[Tally] = []
-    for tally in tallies:
-        found.append(tally)
-        done = sum(t.runs for t in found)
-        if done % (20 * _CHUNK) == 0 or tally.wrong:
-            say(f"{what}: {done:,} of {runs:,}, wrong {[s for t in found for s in t.wrong]}")
-    wrong = [seed for tally in found for seed in tally.wrong]
+def _row(what: str, wanted: int, tallies: Sequence[Tally]) -> Sequence[str]:
+    wrong = [seed for tally in tallies for seed in tally.wrong]
+    first, last = tallies[0].seeds[0], tallies[-1].seeds[1] - 1
     return (
         what,
-        f"{first} to {first + runs - 1}",
-        f"{sum(t.runs for t in found):,}",
-        f"{sum(t.records for t in found):,}",
-        f"{sum(t.faults for t in found):,}",
+        f"{first:,} to {last:,}",
+        f"{last + 1 - first:,} of {wanted:,}",
+        f"{sum(t.records for t in tallies):,}",
+        f"{sum(t.faults for t in tallies):,}",
         f"{len(wrong)}" + (f" ({', '.join(map(str, wrong[:9]))})" if wrong else ""),
-        f"{(time.monotonic() - began_s) / 60:.0f}",
     )
 
 
@@ -137,7 +161,7 @@ def _tally(seeds: Seeds) -> Tally:
         deaths = len(plan.crash_at) + len(plan.kill_at_s)
         faults += deaths + len(plan.stop_at_s) + len(plan.end_at_s) + plan.strays
         records += sum(map(len, plan.records.values()))
-    return Tally(seeds[1] - seeds[0], _wrong(Run, seeds), faults, records)
+    return Tally(seeds, _wrong(Run, seeds), faults, records)
 
 
 def _tally_changes(seeds: Seeds) -> Tally:
@@ -147,7 +171,7 @@ def _tally_changes(seeds: Seeds) -> Tally:
         stops = len(plan.stop_at_s) + (plan.command_stops_at is not None)
         faults += deaths + stops + plan.strays
         records += sum(map(len, plan.records.values()))
-    return Tally(seeds[1] - seeds[0], _wrong(ChangeRun, seeds), faults, records)
+    return Tally(seeds, _wrong(ChangeRun, seeds), faults, records)
 
 
 def _wrong(make: Callable[[int], Simulated], seeds: Seeds) -> tuple[int, ...]:

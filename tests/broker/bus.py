@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -132,10 +131,3 @@ async def _read_to_end(
         for partition, records in (await consumer.getmany(timeout_ms=100)).items():
             read[partition] += [r for r in records if r.offset < ends[partition]]
     return [record for partition in partitions for record in read[partition]]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

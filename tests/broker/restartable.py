@@ -1,14 +1,13 @@
 """Brokers that can be killed and started again over their data: one, or a cluster of several."""
 
-import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from streams.brokers import JavaBroker, answers
+from streams.brokers import JavaBroker, answers, free_ports
 
 
 class RestartableBroker:
@@ -50,7 +49,19 @@ class RestartableBroker:
         self.process.wait()
 
 
-class _Node(JavaBroker):
+SHORT_SESSIONS = {"group.min.session.timeout.ms": "1000"}
+"""Kafka's own least is six seconds, and tests wait for many sessions to end."""
+
+
+class PatientBroker(JavaBroker):
+    """A broker that takes sessions as short as tests want them."""
+
+    def settings(self, folder: Path, port: int, other_port: int) -> dict[str, str]:
+        """See `JavaBroker`."""
+        return super().settings(folder, port, other_port) | SHORT_SESSIONS
+
+
+class _Node(PatientBroker):
     """One of several brokers that are a cluster."""
 
     def __init__(self, cluster_id: str, ports: Sequence[tuple[int, int]], number: int) -> None:
@@ -93,7 +104,8 @@ def restartable(folder: Path) -> Iterator[RestartableBroker]:
 @contextmanager
 def cluster(folder: Path, size: int) -> Iterator[Sequence[RestartableBroker]]:
     """Give brokers that are one cluster, each of them a controller too."""
-    ports = _free_ports(size)
+    numbers = free_ports(2 * size)
+    ports = list(zip(numbers[:size], numbers[size:], strict=True))
     name = str(uuid.uuid4())
     brokers = []
     for number, (port, _) in enumerate(ports, 1):
@@ -112,13 +124,3 @@ def cluster(folder: Path, size: int) -> Iterator[Sequence[RestartableBroker]]:
     finally:
         for broker in brokers:
             broker.kill()
-
-
-def _free_ports(size: int) -> Sequence[tuple[int, int]]:
-    # All are held until all are known, or two might be the same.
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(2 * size)]
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        numbers = [one.getsockname()[1] for one in held]
-    return list(zip(numbers[:size], numbers[size:], strict=True))

@@ -150,8 +150,12 @@ class Fleet:
         return took_s
 
     async def until_caught_up(self) -> None:
-        """Wait until all is done and silent for ten seconds, and keep workers running."""
-        task = asyncio.create_task(self.site.until_caught_up(10.0))
+        """Wait until all is done and silent for longer than a session, and keep workers running.
+
+        Until then whoever has been killed may be a member still, and what it had be nobody's.
+        """
+        session_s = self.site.settings.session_timeout.total_seconds()
+        task = asyncio.create_task(self.site.until_caught_up(1.5 * session_s))
         while not task.done():
             self.supervise()
             await asyncio.wait([task], timeout=0.5)
@@ -250,7 +254,8 @@ async def _raw(site: Site, journal: Path) -> int:
 class Weather:
     """How big a storm is, and what goes wrong in it, once per chunk of the events.
 
-    `rolls` ends one worker in order per chunk; `sizes` is how many workers there are, by chunk.
+    `rolls` ends one worker in order per chunk; `sizes` is how many workers there are, by chunk;
+    `rest_s` is how long a storm rests after a chunk, and up to as long again.
     """
 
     people: int
@@ -263,6 +268,7 @@ class Weather:
     malformed: bool = False
     code: str = REAL
     seed: int = 1
+    rest_s: float = 3.0
 
 
 async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
@@ -274,7 +280,6 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
     chance.shuffle(faults)
     step = weather.people // weather.chunks
     with Fleet(site, journal, weather.workers, weather.code) as fleet:
-        await asyncio.sleep(5)
         for chunk in range(weather.chunks):
             numbers = range(chunk * step, (chunk + 1) * step)
             sending = asyncio.create_task(
@@ -290,18 +295,20 @@ async def storm(site: Site, journal: Path, weather: Weather) -> Verdict:
                     await fleet.freeze(chance, 3 * site.settings.session_timeout.total_seconds())
                 verdict.faults += 1
             if weather.rolls:
+                await _until_at_work(site)
                 await asyncio.sleep(chance.random())
                 took_s = await fleet.end(0, 60)
                 verdict.notes.append(f"exit after {took_s:.1f} s")
                 verdict.faults += 1
             if weather.sizes:
+                await _until_at_work(site)
                 fleet.size = weather.sizes[chunk % len(weather.sizes)]
                 while len(fleet.workers) > fleet.size:
                     await fleet.end(0, 60)
                 verdict.faults += 1
             await sending
-            # A worker takes seconds to start: without some the next fault would meet none at work.
-            await asyncio.sleep(3 + chance.random() * 2)
+            # A worker takes seconds to start: without some the next fault would meet few at work.
+            await asyncio.sleep(weather.rest_s * (1 + chance.random()))
             fleet.supervise()
         await site.send_end()
         await fleet.until_caught_up()
@@ -327,12 +334,11 @@ async def kill_each_broker(
     verdict = Verdict()
     step = people // len(brokers)
     with Fleet(site, journal, 2) as fleet:
-        await asyncio.sleep(5)
         for turn, broker in enumerate(brokers):
             numbers = range(turn * step, (turn + 1) * step)
             half = turn * step + step // 2
             sending = asyncio.create_task(send_in_pieces(site, numbers[: step // 2]))
-            await asyncio.sleep(0.3)
+            await _until_at_work(site)
             await asyncio.to_thread(broker.kill)
             verdict.faults += 1
             await sending

@@ -36,7 +36,9 @@ async def site(bus: Bus, names: Callable[[str], str], tmp_path: Path) -> AsyncIt
 async def test_kills_zombies_and_malformed_records_lose_nothing_and_show_nobody(
     site: Site, tmp_path: Path
 ) -> None:
-    weather = Weather(people=900, chunks=3, workers=2, kills=3, freezes=1, malformed=True)
+    weather = Weather(
+        people=900, chunks=4, workers=2, kills=3, freezes=1, malformed=True, rest_s=1.0
+    )
     verdict = await storm(site, tmp_path / "journal", weather)
     assert verdict.is_clean, told(verdict)
     assert verdict.alerts > 1000
@@ -47,7 +49,7 @@ async def test_workers_that_are_ended_in_order_are_gone_soon_and_repeat_little(
     site: Site, tmp_path: Path
 ) -> None:
     verdict = await storm(
-        site, tmp_path / "journal", Weather(people=400, chunks=2, workers=2, rolls=True)
+        site, tmp_path / "journal", Weather(people=400, chunks=2, rolls=True, rest_s=1.0)
     )
     assert verdict.is_clean, told(verdict)
     assert verdict.repeats <= 50 * verdict.faults
@@ -56,7 +58,7 @@ async def test_workers_that_are_ended_in_order_are_gone_soon_and_repeat_little(
 async def test_a_worker_that_acknowledges_before_it_sends_is_caught(
     site: Site, tmp_path: Path
 ) -> None:
-    weather = Weather(people=300, chunks=3, workers=2, kills=5, code=ACKNOWLEDGES_FIRST)
+    weather = Weather(people=300, chunks=5, kills=5, code=ACKNOWLEDGES_FIRST, rest_s=1.0)
     verdict = await storm(site, tmp_path / "journal", weather)
     assert verdict.missing > 0
     # Who only ends with a bug of the test's own is not the worker that is to be caught.
@@ -78,7 +80,7 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
                     await site.send_transfers(part)
                     await site.send_blocks(part)
                     await asyncio.to_thread(broker.kill)
-                    await asyncio.sleep(3)
+                    await asyncio.sleep(2)
                     await asyncio.to_thread(broker.again)
                     fleet.supervise()
                 await site.send_end()

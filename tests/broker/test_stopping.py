@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rules.watermark import Partition
-from tests.broker.bus import Bus, free_port
+from streams.brokers import free_ports
+from tests.broker.bus import Bus
 from tests.broker.restartable import restartable
 from tests.broker.test_watch import Watched, watched_site
 from tests.broker.worker_site import PATIENCE_S, open_site, worker
@@ -35,7 +36,7 @@ def opened(journal: Path) -> list[Partition]:
 async def test_a_signal_ends_a_worker_in_time_when_its_broker_is_gone(
     names: Callable[[str], str], tmp_path: Path, end: str
 ) -> None:
-    journal, port = tmp_path / "journal", free_port()
+    journal, port = tmp_path / "journal", free_ports(1)[0]
     settings = {
         "RINGFENCE_WEB_PORT": str(port),
         "RINGFENCE_SESSION_TIMEOUT": "45s",
@@ -75,7 +76,7 @@ async def restarted(bus: Bus, names: Callable[[str], str], folder: Path, *ids: s
     """Restart one worker of two, each with an id or without; return both journals."""
     journals = [folder / "one", folder / "two"]
     async with watched_site(bus, names, folder, RINGFENCE_SESSION_TIMEOUT="30s") as (site, _):
-        environs = [{**site.environ, "RINGFENCE_WEB_PORT": str(free_port())} for _ in "12"]
+        environs = [{**site.environ, "RINGFENCE_WEB_PORT": str(free_ports(1)[0])} for _ in "12"]
         for environ, name in zip(environs, ids, strict=False):
             environ["RINGFENCE_GROUP_INSTANCE_ID"] = name
         ports = [int(environ["RINGFENCE_WEB_PORT"]) for environ in environs]
@@ -123,7 +124,7 @@ async def test_without_a_name_a_restart_takes_everything_from_everybody(
 async def test_two_workers_with_one_name_are_told_so(
     bus: Bus, names: Callable[[str], str], tmp_path: Path
 ) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     async with watched_site(bus, names, tmp_path, RINGFENCE_GROUP_INSTANCE_ID="one") as (site, p):
         journals = [tmp_path / "first", tmp_path / "second"]
         with worker(site.environ, journals[0]) as first:

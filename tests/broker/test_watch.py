@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.brokers import free_ports
 from streams.metrics import METRICS
-from tests.broker.bus import Bus, free_port
+from tests.broker.bus import Bus
 from tests.broker.worker_site import PATIENCE_S, Site, open_site, worker
 from tests.streams.worker_parts import SECOND_US, TEN_O_CLOCK, call
 
@@ -74,7 +75,7 @@ async def watched_site(
     bus: Bus, names: Callable[[str], str], folder: Path, **more: str
 ) -> AsyncIterator[tuple[Site, int]]:
     """Give a site whose worker has pages, and their port."""
-    port = free_port()
+    port = free_ports(1)[0]
     settings = {"RINGFENCE_WEB_PORT": str(port), "RINGFENCE_STALLED_AFTER": "2s", **more}
     async with open_site(bus, names, folder, **settings) as site:
         await site.make_topics()

@@ -27,9 +27,15 @@ async def site(bus: Bus, names: Callable[[str], str], tmp_path: Path) -> AsyncIt
 
 
 async def test_records_on_topics_become_alerts_and_a_signal_ends_the_worker(
-    site: Site, tmp_path: Path
+    bus: Bus, names: Callable[[str], str], tmp_path: Path
 ) -> None:
-    journal = tmp_path / "journal"
+    async with open_site(bus, names, tmp_path) as site:
+        await site.make_topics_by_command()
+        await become_alerts(site, tmp_path / "journal")
+
+
+async def become_alerts(site: Site, journal: Path) -> None:
+    """Let a worker turn records into alerts, and look at what it has said."""
     with worker(site.environ, journal) as process:
         await site.send_calls(range(40))
         await site.send_transfers(range(40))

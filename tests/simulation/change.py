@@ -43,7 +43,7 @@ from tests.epoch_laws import (
     wrongs_of,
 )
 from tests.simulation.kafka import SESSION_S, Kafka, Ports
-from tests.simulation.laws import final_raised, interleaved, letters, raised_by, refused
+from tests.simulation.laws import Reader, final_raised, interleaved, letters, raised_by, refused
 from tests.simulation.plan import change_plan_of
 from tests.simulation.shared import PORTS, ingest_of, load_once, read_once, settings
 from tests.simulation.virtual_loop import OWNER, Process, VirtualLoop
@@ -360,13 +360,14 @@ class ChangeRun:
             yield "the dead letters are not the records that were refused"
 
     def _wrongs_by_records(self, before: Part, after: Part, said: Said) -> Iterator[Wrong]:
-        side, now_us, records = sides()[1], self.kafka.now_us(), self.plan.records
-        raised_of = partial(raised_by, side.rules, ingest_of(side.rules, side.settings))
+        side, records = sides()[1], self.plan.records
+        reader = Reader(ingest_of(side.rules, side.settings), self.kafka.now_us())
+        raised_of = partial(raised_by, side.rules, reader)
         raised = final_raised([encode_alert(alert) for alert in after.last.values()])
-        yield from wrongs_by_records(after, raised, raised_of(records, now_us))
+        yield from wrongs_by_records(after, raised, raised_of(records))
         done = self.kafka.groups[before.entry.group].commits
         told = {p: values[: done[p].offset if p in done else 0] for p, values in records.items()}
-        standing = raised_of(told, now_us, until_us=NEVER_US)
+        standing = raised_of(told, until_us=NEVER_US)
         yield from wrongly_ended(after, said, standing)
 
     def _part(self, entry: Entry, side: Side) -> Part:

@@ -11,7 +11,7 @@ from rules.fact import Fact, Mark
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
-from streams.ingest import Ingest
+from streams.ingest import Ingest, Read
 from streams.lanes import Row
 
 Records = Mapping[Partition, Sequence[bytes]]
@@ -27,24 +27,39 @@ def interleaved(records: Records, random: Random) -> Iterator[tuple[Partition, b
             del waiting[partition]
 
 
+class Reader:
+    """Reads records as ingest does; each once only, since it comes to the same again."""
+
+    def __init__(self, ingest: Ingest, now_us: int) -> None:
+        """Read at a moment of ingest's clock."""
+        self._ingest = ingest
+        self._now_us = now_us
+        self._known: dict[bytes, Read] = {}
+
+    def admit(self, value: bytes, clock: FeedClock) -> Sequence[Fact]:
+        """Return the facts of a record, and move its partition's clock."""
+        read = self._known.get(value)
+        if read is None:
+            read = self._known[value] = self._ingest.read_whole(value, now_us=self._now_us)
+        return self._ingest.admit(read, clock).facts
+
+
 def raised_by(
-    rules: RuleSet, ingest: Ingest, records: Records, now_us: int, *, until_us: int = END_US
+    rules: RuleSet, reader: Reader, records: Records, *, until_us: int = END_US
 ) -> dict[str, Any]:
     """Return how each alert stands that an engine raises which is told all this.
 
     Args:
         rules: the engine's.
-        ingest: makes facts of the records.
+        reader: makes facts of the records.
         records: what it is told.
-        now_us: ingest's clock.
         until_us: the watermark in the end.
     """
     engine = Engine(rules, {("all", 0): NEVER_US})
     facts: list[Fact | Mark] = []
     for values in records.values():
         for value in values:
-            read = ingest.read_whole(value, now_us=now_us)
-            facts += ingest.admit(read, FeedClock(0)).facts
+            facts += reader.admit(value, FeedClock(0))
     alerts: list[Alert] = []
     for number, row in enumerate([*facts, Mark("all", 0, until_us)]):
         alerts += engine.observe([row], number)

@@ -14,7 +14,14 @@ from rules.claim import Teller
 from rules.groups import group_plans
 from rules.judging import Judging
 from rules.plan import make_plan
-from tests.simulation.shared import PORTS, compiled, load_once, once, read_once, screen_of
+from tests.simulation.shared import (
+    PORTS,
+    compiled,
+    load_once,
+    once,
+    read_once,
+    screen_of,
+)
 
 _COLLECT_EVERY = 50
 """Runs: each leaves objects behind that name each other, and to look for them takes its time."""
