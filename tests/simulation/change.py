@@ -42,9 +42,10 @@ from tests.epoch_laws import (
     wrongs_by_records,
     wrongs_of,
 )
-from tests.simulation.kafka import SESSION_S, Kafka, Ports
+from tests.simulation.kafka import SESSION_S, Kafka
 from tests.simulation.laws import Reader, final_raised, interleaved, letters, raised_by, refused
 from tests.simulation.plan import change_plan_of
+from tests.simulation.ports import Ports
 from tests.simulation.shared import PORTS, ingest_of, load_once, read_once, settings
 from tests.simulation.virtual_loop import OWNER, Process, VirtualLoop
 from tests.simulation.worker import Fleet, Work, Worker

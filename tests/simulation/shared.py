@@ -13,7 +13,8 @@ from streams.rule_files import read_texts
 from streams.settings import Settings
 from streams.succession import WrittenRules
 from streams.wire.pseudonyms import Pseudonyms
-from tests.simulation.kafka import SESSION_S, Ports
+from tests.simulation.kafka import SESSION_S
+from tests.simulation.ports import Ports
 from tests.streams.worker_parts import SECRET, settings_for_tests
 
 compiled: Final = cache(compile)

@@ -13,7 +13,8 @@ from streams.ingest import Ingest
 from streams.intake import Intake
 from streams.settings import Settings
 from streams.states import Stage
-from tests.simulation.kafka import Kafka, Member, Ports
+from tests.simulation.kafka import Kafka, Member
+from tests.simulation.ports import Ports
 from tests.simulation.virtual_loop import OWNER, Process
 
 
