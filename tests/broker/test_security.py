@@ -11,6 +11,8 @@ import pytest
 
 from streams.clock import now_us
 from streams.failures import OutsideFailure
+from streams.settings import load_settings
+from streams.topics import create_topics
 from tests.broker.bus import Bus
 from tests.broker.conftest import give_up
 from tests.broker.secure_kafka import PASSWORD, PRINCIPAL, SecureBroker, SecureKafka, token
@@ -73,12 +75,13 @@ def least(names: Callable[[str], str]) -> list[str]:
 async def ready(secure: SecureKafka, site: Site) -> None:
     """Make the topics, by a principal that may."""
     by_all = {"RINGFENCE_KAFKA_BOOTSTRAP_SERVERS": secure.address("OPEN")}
-    rest = {k: v for k, v in site.environ.items() if not k.startswith("RINGFENCE_KAFKA_")}
-    done = await asyncio.to_thread(
-        run_command, {**rest, **by_all}, "topics", "create", "--inputs", "--partitions", "2"
+    ours = {k: v for k, v in site.environ.items() if k.startswith("RINGFENCE_")}
+    rest = {k: v for k, v in ours.items() if not k.startswith("RINGFENCE_KAFKA_")}
+    settings = load_settings({**rest, **by_all})
+    made = await create_topics(
+        settings, site.rule_set, partitions=2, replication=None, inputs=True
     )
-    assert done.returncode == 0, done.stderr
-    site.bus.topics += [line.split()[1].strip(",") for line in done.stderr.splitlines()]
+    site.bus.topics += made.made
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -249,7 +252,7 @@ def test_one_sentence_says_what_to_look_at_after(what: str, secure: SecureKafka)
     places = {name: secure.address(name) for name in secure.ports}
     places |= {name: str(path) for name, path in vars(secure.authority).items()}
     environ = {**os.environ, "PYTHONPATH": ".", "RINGFENCE_PSEUDONYM_KEY": SECRET}
-    environ |= {"RINGFENCE_BROKER_WAIT": "3s", **secure.way(way)}
+    environ |= {"RINGFENCE_BROKER_WAIT": "2s", **secure.way(way)}
     for name, value in changes.items():
         if value is None:
             del environ[f"RINGFENCE_KAFKA_{name}"]
