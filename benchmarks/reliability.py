@@ -67,7 +67,7 @@ class Part(StrEnum):
 _TITLES: Final = {
     Part.KILLS: "Workers killed at random moments",
     Part.ZOMBIES: "Workers stopped, and gone on as zombies",
-    Part.WORKERS: "Workers and the one broker ended, restarted and killed",
+    Part.WORKERS: "Workers and the one broker killed, stopped and restarted",
     Part.BROKEN: "Broken workers, which have to be caught",
     Part.CLUSTER: "Three brokers, each killed in turn",
     Part.FEEDS: "Feeds apart, silent partitions, a backlog",
@@ -160,8 +160,7 @@ async def _floods(brokers: Brokers, scale: Scale, say: Say) -> str:
 async def _malformed(brokers: Brokers, scale: Scale, say: Say) -> str:
     told, loads = await overload.of_malformed(brokers[0].address, scale.malformed, say)
     say(str(told))
-    about = "One worker; its memory, part by part.\n\n"
-    return f"{about}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
+    return f"{_ABOUT_MALFORMED}{overload.table(loads)}\n{table([told])}\n{notes([told])}"
 
 
 async def _faust(brokers: Brokers, scale: Scale, say: Say) -> str:
@@ -179,6 +178,11 @@ _MAKERS: Final[Mapping[Part, Callable[[Brokers, Scale, Say], Awaitable[str]]]] =
     Part.MALFORMED: _malformed,
     Part.FAUST: _faust,
 }
+_ABOUT_MALFORMED: Final = """\
+One worker; its memory, part by part. All that it remembers is forgotten several times over. Where
+the rows that are kept stay as many, what still grows is the cache of pseudonyms, up to 65,536 texts.
+
+"""
 _ABOUT_FLOODS: Final = """\
 One worker with the whole catalogue, one load after the other, each sent as fast as the broker
 takes it. Waiting are records whose offsets are not committed; what the worker does not hold waits
