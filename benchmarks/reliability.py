@@ -180,7 +180,8 @@ _MAKERS: Final[Mapping[Part, Callable[[Brokers, Scale, Say], Awaitable[str]]]] =
 }
 _ABOUT_MALFORMED: Final = """\
 One worker; its memory, part by part. All that it remembers is forgotten several times over. Where
-the rows that are kept stay as many, what still grows is the cache of pseudonyms, up to 65,536 texts.
+the rows that are kept stay as many, what still grows is its cache of pseudonyms, of at most 65,536
+texts.
 
 """
 _ABOUT_FLOODS: Final = """\
