@@ -131,6 +131,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
         (["{folder}"], 3, 'log "{folder}" cannot be read: is a directory'),
         (["{log}", "--out", "no/where.jsonl"], 3, '"no/where.jsonl" cannot be written: no such'),
         (["{log}", "--rules", "no.yaml"], 2, 'rules "no.yaml" cannot be read: no such file'),
+        (["{log}", "--params", "no.yaml"], 2, 'parameters "no.yaml" cannot be read: no such file'),
         (["{log}", "--rules", "{folder}"], 2, 'rules "{folder}" holds no *.yaml file'),
         (["{log}", "--lateness", "soon"], 2, '--lateness: "soon" is not a duration'),
         (["{log}", "--as-of", "today"], 2, '--as-of: "today" is not a moment with an offset'),
