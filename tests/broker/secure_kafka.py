@@ -10,7 +10,8 @@ from typing import Final
 from aiokafka import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from streams.brokers import JavaBroker, free_ports
+from streams.brokers import free_ports
+from tests.broker.restartable import PatientBroker
 from tests.certificates import HOST, KEY_PASSWORD, Authority
 
 PASSWORD: Final = "canary-of-the-sasl-password"
@@ -29,7 +30,7 @@ _OPERATIONS: Final = {"read": 3, "write": 4, "create": 5, "delete": 6, "describe
 _LITERAL, _PREFIXED, _ALLOW = 3, 4, 3
 
 
-class SecureBroker(JavaBroker):
+class SecureBroker(PatientBroker):
     """Apache Kafka with TLS, SASL and ACLs; who gives no name (OPEN, TLS) may do everything."""
 
     def __init__(self, authority: Authority) -> None:
@@ -38,7 +39,7 @@ class SecureBroker(JavaBroker):
         self.ports: dict[str, int] = {}
 
     def settings(self, folder: Path, port: int, other_port: int) -> dict[str, str]:
-        """Return the broker's settings; see `JavaBroker`."""
+        """Return the broker's settings; see `PatientBroker`."""
         others = [name for name in LISTENERS if name != "OPEN"]
         self.ports = {"OPEN": port, **dict(zip(others, free_ports(len(others)), strict=True))}
         at = [f"{name}://{HOST}:{number}" for name, number in self.ports.items()]
@@ -72,7 +73,7 @@ class SecureBroker(JavaBroker):
         }
 
     def format_options(self) -> list[str]:
-        """Return the users that the data begin with; see `JavaBroker`."""
+        """Return the users that the data begin with; see `PatientBroker`."""
         user = f"[name={PRINCIPAL},password={PASSWORD}]"
         return [
             word for bits in (256, 512) for word in ("--add-scram", f"SCRAM-SHA-{bits}={user}")
