@@ -140,7 +140,7 @@ class Site:
         """Return the epoch as the worker finds it."""
         return await find_epoch(self.settings, self.rule_set)
 
-    async def until_caught_up(self, quiet_s: float = 2.0) -> None:
+    async def until_caught_up(self, quiet_s: float = 3.0) -> None:
         """Wait until all that follows from what was sent is committed, and nothing comes any more.
 
         Marks that were held back come a second later, and on a busy machine later still.
