@@ -50,7 +50,9 @@ def main() -> None:
 
 def _cost(rows: int) -> Cost:
     timing = Timing()
-    correlator = Correlator(read_rules(None, timing, None).first_stage, {_FEED: _BEGINS_US})
+    correlator = Correlator(
+        read_rules(None, timing, None).first_stage, {_FEED: _BEGINS_US}, timing=timing
+    )
     look_seldom()
     before = _resident_bytes()
     spent_s, log_bytes = 0.0, 0

@@ -12,6 +12,7 @@ from rules.fact import Event, Fact, Identity, Mark, key_of
 from rules.judging import Lost
 from rules.rule import RuleSet
 from rules.screen import Screen
+from rules.timing import Timing
 from rules.watermark import END_US, NEVER_US, Partition
 
 SOURCE = "ringfence"
@@ -28,14 +29,17 @@ class Engine:
         rule_set: RuleSet,
         watermarks: Mapping[Partition, int],
         *,
+        timing: Timing,
         max_history: int = MAX_HISTORY,
     ) -> None:
         """Begin with nothing remembered; see `rules.engine.Correlator`."""
-        self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
+        self.first = Correlator(
+            rule_set.first_stage, watermarks, timing=timing, max_history=max_history
+        )
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
         roster = {_FIRST: passed_on(self.first.watermarks.minimum_us, self._second)}
-        self.second = Correlator(self._second, roster, max_history=max_history)
+        self.second = Correlator(self._second, roster, timing=timing, max_history=max_history)
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
         """Take in one step's rows and return the alert records of both stages it causes."""

@@ -85,6 +85,7 @@ class ColumnarReplay:
         self._sightings = Sightings(rule_set)
         self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
+        self._timing = settings.timing
         self._odd = Checks(
             log,
             looked_at(rule_set),
@@ -146,7 +147,7 @@ class ColumnarReplay:
         beats = [kept for n, kept in enumerate(head) if kept.number == n and kept.is_heartbeat]
         met = [self._partition_of(beat.read) for beat in beats]
         roster = list(dict.fromkeys([*self._feeds, *met]))
-        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
+        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US), timing=self._timing)
         for partition in roster:
             self._clocks[partition] = FeedClock(self._lateness_us(partition[0]))
         for kept in chain(head, rows):

@@ -59,7 +59,7 @@ class Ingest:
         self._read = Counter[str]()
         self.first_look = FirstLook(rule_set, timing, self.people.sides, reads_all=validates_all)
         self._screen = Screen(rule_set)
-        self._timing = timing
+        self.timing = timing
         self._pseudonyms = pseudonyms
 
     def take_all(
@@ -147,7 +147,7 @@ class Ingest:
     ) -> Record | Refusal:
         """Return the checked record or why it is refused, whether a rule needs it or not."""
         try:
-            settle_us = self._timing.settle
+            settle_us = self.timing.settle
             return plain_record(
                 raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             ) or decode_record(
@@ -187,7 +187,7 @@ class Ingest:
             time_us=record.time_us,
             data=self._pseudonyms.apply(record.type, record.data),
             late=late,
-            timing=self._timing,
+            timing=self.timing,
         )
 
     def _facts(self, event: Event) -> tuple[Fact, ...]:

@@ -151,7 +151,9 @@ class FactsState:
         self.told = Told()
         self._stage = stage
         self._timing = timing
-        self._correlator = Correlator(stage.rules, point.watermarks, since_us=stage.since_us)
+        self._correlator = Correlator(
+            stage.rules, point.watermarks, timing=timing, since_us=stage.since_us
+        )
         self._claims = None if stage.reader is None else Claims(stage.reader.rules)
         self._notes = Notes(point)
         self._to_skip = set(point.skipped)

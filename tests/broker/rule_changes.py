@@ -308,7 +308,9 @@ async def _part(site: Site, entry: Entry) -> Part:
         rows = await site.bus.read(stage.log.name)
         for partition in range(stage.log.size):
             unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-            correlator = Correlator(stage.rules, unheard, since_us=stage.since_us)
+            correlator = Correlator(
+                stage.rules, unheard, timing=site.settings.timing, since_us=stage.since_us
+            )
             mine = [row for row in rows if row.partition == partition]
             for alert in _implied(site, stage, correlator, mine):
                 records.add(encode_alert(alert))

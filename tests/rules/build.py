@@ -352,7 +352,7 @@ class Bench:
         self.rule_set = RuleSet(tuple(rules))
         self.feeds = tuple(feeds)
         roster = {(feed, 0): NEVER_US for feed in feeds}
-        self.engine = Engine(self.rule_set, roster, max_history=max_history)
+        self.engine = Engine(self.rule_set, roster, timing=timing, max_history=max_history)
         self.correlator = self.engine.first
         self.written: list[Alert] = []
         self.revision = 0

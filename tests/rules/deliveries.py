@@ -172,7 +172,7 @@ def kinds_of(world: World, event: Event, screen: Screen | None) -> Sequence[By]:
 def begin(world: World, delivery: Delivery, max_history: int = MAX_HISTORY) -> Engine:
     """An engine that has heard nothing yet."""
     roster = dict.fromkeys(delivery.declared, NEVER_US)
-    return Engine(world.rule_set, roster, max_history=max_history)
+    return Engine(world.rule_set, roster, timing=world.timing, max_history=max_history)
 
 
 def run(world: World, delivery: Delivery, screen: Screen | None = None) -> list[Alert]:

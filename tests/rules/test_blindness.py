@@ -66,7 +66,7 @@ def replayed(
 ) -> list[str]:
     """What is said after a replay of these records, of which the screen may drop some."""
     sightings, seen = Sightings(rule_set), Counter[str]()
-    engine = Engine(rule_set, {("bank", 0): NEVER_US})
+    engine = Engine(rule_set, {("bank", 0): NEVER_US}, timing=Timing())
     for number, record in enumerate(records):
         event = build.event_of(record, Timing())
         seen[record.type] += 1
@@ -280,7 +280,7 @@ anchor: hits
 @given(st.randoms(use_true_random=False).map(draw_world))
 def test_a_rule_that_is_called_blind_has_raised_nothing(world: World) -> None:
     events = [build.event_of(record, world.timing) for record in world.records]
-    engine = Engine(world.rule_set, {("bank", 0): NEVER_US})
+    engine = Engine(world.rule_set, {("bank", 0): NEVER_US}, timing=world.timing)
     sightings = Sightings(world.rule_set)
     alerts = []
     for number, event in enumerate(events):

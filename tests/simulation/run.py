@@ -428,7 +428,7 @@ class Run:
         for stage in STAGES:
             for number in range(stage.log.size):
                 unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-                correlator = Correlator(stage.rules, unheard)
+                correlator = Correlator(stage.rules, unheard, timing=_settings().timing)
                 for row in self.kafka.logs[stage.log.name, number]:
                     fact = decode_row(row.key, row.value or b"", _settings().timing)
                     alerts = correlator.observe([fact], stage.log.revision_at(row.offset))
@@ -460,7 +460,7 @@ class Run:
         return implied
 
     def _implied_by_records(self) -> dict[str, Any]:
-        engine = Engine(RULES, {("all", 0): NEVER_US})
+        engine = Engine(RULES, {("all", 0): NEVER_US}, timing=_settings().timing)
         facts: list[Fact | Mark] = []
         for values in self.plan.records.values():
             for value in values:
