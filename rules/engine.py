@@ -122,7 +122,7 @@ class Correlator:
         # rests on only the least is noted: caps drop it first.
         self._resting: dict[str, dict[Identity, set[CaseKey]]] = {}
         self._first_rows = FirstRows()
-        self._fewest = Fewest(self._plans).events
+        self._fewest = Fewest(self._plans)
         self._memory = Memory(
             self._uses,
             timing,
@@ -221,18 +221,24 @@ class Correlator:
         fits = use.own.fits(event, None if held is None else held[2])
         history.put(event, fits)
         history.until_us = min(history.until_us, needed_until_us)
-        is_enough = len(history) >= self._fewest(by, history.types)
         if held is None:
             self._first_rows.note(revision, needed_until_us)
             is_first = not history.may_have_dropped(event)
-            if is_enough:
+            if self._may_match(by, history, event, fits):
                 arrival = _Arrival(key, value, event, fits, is_new=True, is_first=is_first)
                 self._judge_touched(use, arrival)
             self._keep_within_cap(key, event)
-        elif is_enough:
-            fits |= held[3]
+            return
+        fits |= held[3]
+        if self._may_match(by, history, event, fits):
             arrival = _Arrival(key, value, event, fits, is_new=False, is_first=False)
             self._judge_touched(use, arrival)
+
+    def _may_match(self, by: str, history: History, event: Event, fits: Mask) -> bool:
+        """Tell whether there are events enough for some rule to match, or to have matched."""
+        if len(history) == 1:
+            return fits & self._fewest.fits_alone(by, event.identity.type) != 0
+        return len(history) >= self._fewest.events(by, history.types)
 
     def _judge_touched(self, use: Use, arrival: _Arrival) -> None:
         """Judge the anchors whose match an event that has just changed could touch."""
@@ -258,7 +264,10 @@ class Correlator:
     ) -> Iterator[Plan]:
         """Yield the plans that could match at an anchor, and those that have an alert there."""
         possible = group.possible(self._memory[key], anchor, rules)
-        yield from group.plans(possible)
+        number = len(self._memory[key])
+        for plan in group.plans(possible):
+            if number >= self._fewest.of_plan[plan.number]:
+                yield plan
         # Without an alert that rests on something there is none to take away.
         if key in self._resting:
             for plan in group.plans(rules & ~possible):

@@ -5,10 +5,11 @@ needed no more is not there when it is asked for, even if it has not been cleare
 nothing that the engine says depends on what is packed when.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 from rules.fact import greatest
+from rules.fewest import Fewest
 from rules.history import History
 from rules.moment import HOUR_US
 from rules.row import Sealed, decode_event, encode_event
@@ -49,7 +50,7 @@ class Memory:
         uses: Mapping[tuple[str, str], Use],
         timing: Timing,
         *,
-        fewest: Callable[[str, frozenset[str]], int],
+        fewest: Fewest,
         open_keys: Collection[str],
         most_rows: int,
     ) -> None:
@@ -58,7 +59,7 @@ class Memory:
         Args:
             uses: by kind of key and type of event.
             timing: what events are made with.
-            fewest: tells how many events of one kind of key and these types a match takes.
+            fewest: tells how many events a match takes.
             open_keys: those that an open alert rests on, at any time.
             most_rows: the most events of one type that are remembered under one key.
         """
@@ -121,7 +122,9 @@ class Memory:
         if isinstance(held, _Unread) and held.types is not None:
             types = held.types | {sealed.type}
             rows = (*held.rest.rows, sealed.row)
-            if len(rows) < self._fewest(by, types) and len(rows) <= self._most_rows:
+            # None of them is a match by itself, so only rules count that need several.
+            most = min(self._fewest.events(by, types, 2) - 1, self._most_rows)
+            if len(rows) <= most and not self._fewest.may_match_alone(by, sealed):
                 rest = AtRest(max(held.rest.until_us, until_us), rows)
                 self._recent[key] = _Unread(rest, types)
                 return True

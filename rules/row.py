@@ -58,11 +58,15 @@ class SealedRow(
 
 
 class Sealed(msgspec.Struct, frozen=True, gc=False):
-    """A fact whose event nobody has read yet: its key, and the row that tells the event."""
+    """A fact whose event nobody has read yet: its key, and the row that tells the event.
+
+    `data` is the normal form of the event's fields, as it stands in the row.
+    """
 
     key: str
     type: str
     start_us: int
+    data: msgspec.Raw
     row: bytes
 
 

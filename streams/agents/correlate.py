@@ -131,7 +131,7 @@ class CorrelateStation:
         until_s = clock_s() + self._longest_s
         async for rows in self._facts_log.rows(partition, state.next_offset, offset):
             for row in rows:
-                state.observe([row])
+                state.catch_up(row)
                 if clock_s() >= until_s:
                     # The group is told that this worker is there; see `_observe`.
                     await asyncio.sleep(0)

@@ -7,13 +7,14 @@ from contextlib import contextmanager, nullcontext
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, encode_alert
 from rules.engine import MAX_HISTORY, Correlator
-from rules.fact import Fact, Mark
+from rules.fact import Event, Fact, Mark
 from rules.history import Rows
 from rules.memory import Memory
 from rules.moment import format_moment
@@ -161,12 +162,12 @@ def _claimed(world: World, written: Sequence[Sequence[Alert]], stop: int) -> lis
 
 def sealed(rows: Sequence[Fact | Sealed | Mark]) -> list[Fact | Sealed | Mark]:
     """The rows of a step as a rebuild takes them in."""
-    return [
-        Sealed(r.key, r.event.identity.type, r.event.start_us, encode_event(r.event))
-        if isinstance(r, Fact)
-        else r
-        for r in rows
-    ]
+    return [_seal(row.key, row.event) if isinstance(row, Fact) else row for row in rows]
+
+
+def _seal(key: str, event: Event) -> Sealed:
+    data = msgspec.Raw(msgspec.json.encode(event.data))
+    return Sealed(key, event.identity.type, event.start_us, data, encode_event(event))
 
 
 def what_is_at_rest_is_as_it_was(drawn: tuple[Drawn, int, int]) -> None:
