@@ -190,15 +190,14 @@ class Correlator:
 
     def _set_aside(self, sealed: Sealed, revision: int) -> None:
         """Take in a fact, and read it only if something could follow from it."""
-        by = sealed.key.partition(":")[0]
-        use = self._uses.get((by, sealed.type))
+        use = self._uses.get((sealed.by, sealed.type))
         if use is None:
             return
         minimum_us = self.watermarks.minimum_us
         until_us = sealed.start_us + use.keep_us
         if until_us < minimum_us:
             self.counts["below_horizon"] += 1
-        elif self._memory.set_aside(sealed, by, until_us, minimum_us):
+        elif self._memory.set_aside(sealed, until_us, minimum_us):
             self._first_rows.note(revision, until_us)
         else:
             self._take(sealed.key, decode_event(sealed.row, self._timing), revision)

@@ -65,10 +65,12 @@ class Fewest:
         """Return the signatures of which one event is all that some rule needs."""
         return sum({signature for signature, _ in self._alone.get((by, event_type), ())})
 
-    def may_match_alone(self, by: str, sealed: Sealed) -> bool:
+    def may_match_alone(self, sealed: Sealed) -> bool:
         """Tell whether one event is all that some rule needs: False is certain."""
-        alone = self._alone.get((by, sealed.type), ())
-        return any(not refute(sealed.data) for _, refute in alone)
+        for _, refute in self._alone.get((sealed.by, sealed.type), ()):
+            if not refute(sealed.data):
+                return True
+        return False
 
     def _find(self, by: str, types: frozenset[str], least: int) -> int:
         possible = (

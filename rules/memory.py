@@ -6,7 +6,10 @@ nothing that the engine says depends on what is packed when.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple
+from functools import cache
+from typing import ClassVar, Final
+
+import msgspec
 
 from rules.fact import greatest
 from rules.fewest import Fewest
@@ -22,17 +25,19 @@ _MOST_ROWS: Final = 16
 """The most rows of a key that rest: to ask for one event is to read all of its key's."""
 
 
-class _Unread(NamedTuple):
-    """The history of a key of which nothing has been read, and the types of its events.
+class _Unread(msgspec.Struct, frozen=True, gc=False):
+    """The history of a key of which nothing has been read.
 
-    None of them were judged: nothing can follow from so few of these types.
+    Where the `types` of its events are known, none of them were judged: nothing can follow from
+    so few of these types.
     """
 
-    rest: AtRest
+    until_us: int
+    rows: tuple[bytes, ...]
     types: frozenset[str] | None
 
 
-_NOTHING: Final = _Unread(AtRest(NEVER_US, ()), frozenset())
+_NOTHING: Final = _Unread(NEVER_US, (), frozenset())
 
 
 class Memory:
@@ -99,17 +104,16 @@ class Memory:
             rows = self._shelf.take(key)
             held = History() if rows is None else self._read(by, rows)
         elif isinstance(held, _Unread):
-            held = self._read(by, held.rest.rows)
+            held = self._read(by, held.rows)
         held.forget_until(minimum_us, self._keep_us[by])
         self._recent[key] = held
         return held
 
-    def set_aside(self, sealed: Sealed, by: str, until_us: int, minimum_us: int) -> bool:
+    def set_aside(self, sealed: Sealed, until_us: int, minimum_us: int) -> bool:
         """Remember a fact unread, if nothing can follow from it yet; tell whether that is so.
 
         Args:
             sealed: the fact.
-            by: its kind of key.
             until_us: the moment until which it is needed.
             minimum_us: the least watermark.
         """
@@ -120,13 +124,14 @@ class Memory:
                 return False
             held = _NOTHING
         if isinstance(held, _Unread) and held.types is not None:
-            types = held.types | {sealed.type}
-            rows = (*held.rest.rows, sealed.row)
+            types = held.types
+            if sealed.type not in types:
+                types = _with(types, sealed.type)
+            rows = (*held.rows, sealed.row)
             # None of them is a match by itself, so only rules count that need several.
-            most = min(self._fewest.events(by, types, 2) - 1, self._most_rows)
-            if len(rows) <= most and not self._fewest.may_match_alone(by, sealed):
-                rest = AtRest(max(held.rest.until_us, until_us), rows)
-                self._recent[key] = _Unread(rest, types)
+            most = min(self._fewest.events(sealed.by, types, 2) - 1, self._most_rows)
+            if len(rows) <= most and not self._fewest.may_match_alone(sealed):
+                self._recent[key] = _Unread(max(held.until_us, until_us), rows, types)
                 return True
         self._recent[key] = held
         return False
@@ -152,7 +157,7 @@ class Memory:
         What is needed no more counts until it is let go of, and of what is unread each row.
         """
         lately = (*self._recent.values(), *self._older.values(), *self._awake.values())
-        sizes = [len(held.rest.rows if isinstance(held, _Unread) else held) for held in lately]
+        sizes = [len(held.rows if isinstance(held, _Unread) else held) for held in lately]
         return len(self._shelf) + sum(map(bool, sizes)), self._shelf.rows + sum(sizes)
 
     def _find(self, key: str, minimum_us: int) -> History | _Unread | None:
@@ -185,13 +190,13 @@ class Memory:
             if self._is_over(key, held, minimum_us):
                 continue
             if isinstance(held, _Unread):
-                resting[key] = held.rest
+                resting[key] = AtRest(held.until_us, held.rows)
             elif key in self._open_keys or not held.is_plain or len(held) > self._most_rows:
                 self._awake[key] = held
             else:
                 resting[key] = self._at_rest(key, held)
         for key, rest in self._shelf.put(resting).items():
-            self._awake[key] = _Unread(rest, None)
+            self._awake[key] = _Unread(rest.until_us, tuple(rest.rows), None)
         self._older, self._recent, self._entered = self._recent, {}, 0
 
     def _at_rest(self, key: str, history: History) -> AtRest:
@@ -202,10 +207,15 @@ class Memory:
     def _is_over(self, key: str, held: History | _Unread, minimum_us: int) -> bool:
         """Tell whether nothing of a history is needed any more."""
         if isinstance(held, _Unread):
-            return held.rest.until_us < minimum_us
+            return held.until_us < minimum_us
         held.forget_until(minimum_us, self._keep_us[_by(key)])
         return not held
 
 
 def _by(key: str) -> str:
     return key.partition(":")[0]
+
+
+@cache
+def _with(types: frozenset[str], event_type: str) -> frozenset[str]:
+    return types | {event_type}

@@ -60,10 +60,11 @@ class SealedRow(
 class Sealed(msgspec.Struct, frozen=True, gc=False):
     """A fact whose event nobody has read yet: its key, and the row that tells the event.
 
-    `data` is the normal form of the event's fields, as it stands in the row.
+    `by` is the kind of key; `data` the normal form of the event's fields, as the row has it.
     """
 
     key: str
+    by: str
     type: str
     start_us: int
     data: msgspec.Raw

@@ -46,7 +46,8 @@ class _Chunk:
     def __init__(self, histories: Sequence[tuple[str, AtRest]], places: Iterable[int]) -> None:
         self.until_us = max(rest.until_us for _, rest in histories)
         plain = _encode([(key, rest.rows) for key, rest in histories])
-        self.packed = _compressor().compress(plain)
+        # As it is returned, it has the room that it could have needed at the worst.
+        self.packed = bytes(memoryview(_compressor().compress(plain)))
         self.places = array("q", places)
         self.keys = len(histories)
         self.rows = sum(len(rest.rows) for _, rest in histories)

@@ -81,7 +81,7 @@ def decode_sealed(key: bytes | None, value: bytes) -> Sealed | Mark:
         text, by, name = _key(key)
         start_us, named = row.read(by)
         _check(name, named, gone=row.gone)
-        return Sealed(text, row.type, start_us, row.data, value)
+        return Sealed(text, by, row.type, start_us, row.data, value)
     except (ValueError, LookupError) as error:
         raise _broken(error) from None
 

@@ -167,7 +167,8 @@ def sealed(rows: Sequence[Fact | Sealed | Mark]) -> list[Fact | Sealed | Mark]:
 
 def _seal(key: str, event: Event) -> Sealed:
     data = msgspec.Raw(msgspec.json.encode(event.data))
-    return Sealed(key, event.identity.type, event.start_us, data, encode_event(event))
+    by = key.partition(":")[0]
+    return Sealed(key, by, event.identity.type, event.start_us, data, encode_event(event))
 
 
 def what_is_at_rest_is_as_it_was(drawn: tuple[Drawn, int, int]) -> None:

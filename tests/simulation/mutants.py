@@ -111,9 +111,9 @@ def continuity_unchecked(patch: pytest.MonkeyPatch) -> None:
             self.changed.set()
         return True
 
-    def step(self: FactsState, row: Row) -> Sequence[Any]:
+    def step(self: FactsState, row: Row, decode: Any) -> Sequence[Any]:  # noqa: ANN401 - theirs
         self.next_offset = row.offset
-        return real(self, row)
+        return real(self, row, decode)
 
     patch.setattr(Lane, "hold", hold)
     patch.setattr(FactsState, "_step", step)
