@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -41,13 +42,14 @@ _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 class Cost(msgspec.Struct):
     """What it took to remember one row for each of so many people, and what was left after.
 
-    Memory is that of the process, and what Python has given out; processor time is that of a
-    rebuild, and of the same rows as they come.
+    Memory is that of the process; of fewer rows it is also known what Python itself had given
+    out. Processor time is that of a rebuild, and of the same rows as they come.
     """
 
     rows: int
     memory_bytes: int
     left_bytes: int
+    traced_share_left: float
     rebuild_cpu_seconds: float
     cpu_seconds: float
     log_bytes: int
@@ -75,7 +77,22 @@ def _cost(rows: int) -> Cost:
     correlator.observe([Mark(*FEED, _BEGINS_US + 30 * DAY_US)], rows)
     assert correlator.remembered() == (0, 0), "a month later nothing is needed any more"
     left = _resident_bytes() - before
-    return Cost(rows, held, left, spent_s, live_s / _LIVE * rows, log_bytes)
+    del correlator
+    share = _traced_share_left(rules, timing)
+    return Cost(rows, held, left, share, spent_s, live_s / _LIVE * rows, log_bytes)
+
+
+def _traced_share_left(rules: RuleSet, timing: Timing) -> float:
+    """Return of the memory that histories had been given how much they still have afterwards."""
+    correlator = _correlator(rules, timing)
+    tracemalloc.start()
+    _observed(correlator, _LIVE, timing, decode_sealed)
+    held = tracemalloc.get_traced_memory()[0]
+    correlator.observe([Mark(*FEED, _BEGINS_US + 30 * DAY_US)], _LIVE)
+    gc.collect()
+    left = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return left / held
 
 
 def _correlator(rules: RuleSet, timing: Timing) -> Correlator:

@@ -35,6 +35,18 @@ together which anchors a change could touch (`rules.groups`). Those ask too many
 too few: their ranges are the widest of their rules', and an anchor with an open alert is always
 judged.
 
+Most keys have few events and are never asked for again. A match takes a least number of events of
+certain types (`rules.fewest`), so as long as a key has fewer nothing is judged: no binding holds,
+so no alert is open that a change could take away. A rebuild does not even read them: what it puts
+aside unread are rows of a key that together cannot match, none of which could by itself, and
+whose judging would have left nothing behind; with the next one all are read, and that one is
+judged. A history that nothing touches is put to rest as the rows that tell its events
+(`rules.memory`, `rules.shelf`), and read again when its key is touched: an event follows from its
+row, what it fits from the event. A history that is more than that (an open alert holds its events,
+a cap has dropped some, a search was cut short) stays as it is. What is needed no more is taken
+away when a history is touched, before anything is judged, so it does not matter when it is
+cleared away.
+
 Everything that one input record causes is one step, with at most one record per alert.
 
 A rule that reads alerts runs in an engine of its own, whose watermarks are those of the first
@@ -212,14 +224,13 @@ class Correlator:
         if needed_until_us < self.watermarks.minimum_us:
             self.counts["below_horizon"] += 1
             return
-        history = self._memory.touch(by, key, self.watermarks.minimum_us)
+        history = self._memory.touch(by, key, needed_until_us, self.watermarks.minimum_us)
         held = history.row(identity)
         event = arrived if held is None else greatest(held[2], arrived)
         if held is not None and event is held[2]:
             return
         fits = use.own.fits(event, None if held is None else held[2])
         history.put(event, fits)
-        history.until_us = min(history.until_us, needed_until_us)
         if held is None:
             self._first_rows.note(revision, needed_until_us)
             is_first = not history.may_have_dropped(event)

@@ -19,7 +19,7 @@ from rules.row import Sealed, decode_event, encode_event
 from rules.shelf import AtRest, Shelf
 from rules.timing import Timing
 from rules.use import Use
-from rules.watermark import NEVER_US
+from rules.watermark import END_US, NEVER_US
 
 _MOST_ROWS: Final = 16
 """The most rows of a key that rest: to ask for one event is to read all of its key's."""
@@ -43,11 +43,11 @@ _NOTHING: Final = _Unread(NEVER_US, (), frozenset())
 class Memory:
     """The history of each key.
 
-    One that nothing has touched while some thousand others were, or for an hour of event time, is
-    put to rest, unless an open alert rests on it or it is more than its few events.
+    One that nothing has touched while some thousand others were is put to rest, unless an open
+    alert rests on it or it is more than its few events.
     """
 
-    RECENT: ClassVar[int] = 4_096
+    RECENT: ClassVar[int] = 8_192
     """How many keys are touched until those rest that were touched before all of them."""
 
     def __init__(
@@ -83,7 +83,8 @@ class Memory:
         self._awake: dict[str, History | _Unread] = {}
         self._shelf = Shelf()
         self._entered = 0
-        self._turned_us = NEVER_US
+        # No event among them is needed no more before that.
+        self._first_us = END_US
 
     def __getitem__(self, key: str) -> History:
         """Return the history of a key that was touched last."""
@@ -91,12 +92,13 @@ class Memory:
         assert isinstance(held, History), "what is touched is read"
         return held
 
-    def touch(self, by: str, key: str, minimum_us: int) -> History:
-        """Return the history of a key as it stands at a least watermark; a new one if it has none.
+    def touch(self, by: str, key: str, until_us: int, minimum_us: int) -> History:
+        """Return the history of a key as it stands, a new one if it has none.
 
         Args:
             by: the kind of key.
             key: the key.
+            until_us: the moment until which what is going to be put there is needed.
             minimum_us: the least watermark.
         """
         held = self._find(key, minimum_us)
@@ -107,6 +109,8 @@ class Memory:
             held = self._read(by, held.rows)
         held.forget_until(minimum_us, self._keep_us[by])
         self._recent[key] = held
+        self._first_us = min(self._first_us, until_us)
+        held.until_us = min(held.until_us, until_us)
         return held
 
     def set_aside(self, sealed: Sealed, until_us: int, minimum_us: int) -> bool:
@@ -132,6 +136,7 @@ class Memory:
             most = min(self._fewest.events(sealed.by, types, 2) - 1, self._most_rows)
             if len(rows) <= most and not self._fewest.may_match_alone(sealed):
                 self._recent[key] = _Unread(max(held.until_us, until_us), rows, types)
+                self._first_us = min(self._first_us, until_us)
                 return True
         self._recent[key] = held
         return False
@@ -139,16 +144,16 @@ class Memory:
     def forget(self, minimum_us: int) -> None:
         """Let go of what is needed no more, at the latest an hour of event time later."""
         self._shelf.forget(minimum_us)
-        if minimum_us - self._turned_us >= HOUR_US:
-            self._turned_us = minimum_us
+        if minimum_us > self._first_us + HOUR_US:
+            for some in (self._recent, self._older, self._awake):
+                over = [key for key, held in some.items() if self._is_over(key, held, minimum_us)]
+                for key in over:
+                    del some[key]
+            # What can be put to rest by now will be.
             self._older.update(self._awake)
-            self._awake = {}
-            self._turn(minimum_us)
-            over = [
-                key for key, held in self._older.items() if self._is_over(key, held, minimum_us)
-            ]
-            for key in over:
-                del self._older[key]
+            self._awake.clear()
+            lately = (*self._recent.values(), *self._older.values())
+            self._first_us = min((held.until_us for held in lately), default=END_US)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -32,7 +32,13 @@ class EventRow(
 
 
 class SealedRow(
-    msgspec.Struct, frozen=True, array_like=True, tag_field="row", tag="fact", gc=False
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    forbid_unknown_fields=True,
+    tag_field="row",
+    tag="fact",
+    gc=False,
 ):
     """The same, with the fields not read."""
 
@@ -54,7 +60,7 @@ class SealedRow(
             ValueError: It has no start.
         """
         found = _READERS[self.type, by](self.data)
-        return self.time_us if found.start_us is None else found.start_us, found.named
+        return getattr(found, "start_us", self.time_us), found.named
 
 
 class Sealed(msgspec.Struct, frozen=True, gc=False):
@@ -73,10 +79,10 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
 
 def _reader(spec: EventSpec, by: str) -> Any:  # noqa: ANN401 - of a type that is made here
     names = {"named": KEYS[by]}
-    start: tuple[Any, ...] = ("start_us", None, None)
+    fields: list[tuple[Any, ...]] = [("named", str | None, None)]
     if spec.start_field is not None:
-        start, names["start_us"] = ("start_us", int), spec.start_field
-    fields = sorted([start, ("named", str | None, None)], key=len)
+        names["start_us"] = spec.start_field
+        fields.insert(0, ("start_us", int))
     shape = msgspec.defstruct("Read", fields, rename=names, frozen=True, gc=False)
     return msgspec.json.Decoder(shape).decode
 

@@ -17,7 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from zstandard import ZstdCompressor, ZstdDecompressor
 
-_SIZE: Final = 64
+_SIZE: Final = 32
 _LEVEL: Final = 1
 
 

@@ -420,6 +420,7 @@ LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [
     (while_all_rests(restart_changes_nothing_that_is_still_to_come), BROKEN_OFF, 100),
     (what_is_at_rest_is_as_it_was, RESTING, 300),
     (what_is_not_read_until_it_matters_changes_nothing, BROKEN_OFF, 300),
+    (while_all_rests(what_is_not_read_until_it_matters_changes_nothing), BROKEN_OFF, 150),
     (while_all_rests(final_alerts_are_those_of_the_oracle), TRUTHFUL, 100),
     (while_all_rests(nothing_is_remembered_after_the_end), EITHER, 60),
     (while_all_rests(a_cap_takes_no_alert_away), FLOODED, 60),

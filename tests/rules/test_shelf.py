@@ -35,7 +35,7 @@ def test_what_is_needed_equally_long_is_forgotten_together() -> None:
     assert len(shelf) == 200
     shelf.forget(1)
     # A chunk in which something is needed longer stays whole.
-    assert 100 <= len(shelf) <= 100 + 64
+    assert 100 <= len(shelf) <= 100 + 32
     assert all(shelf.take(f"person:{n}") for n in range(1, 200, 2))
     shelf.forget(2)
     assert (len(shelf), shelf.rows) == (0, 0)
@@ -53,15 +53,15 @@ def test_what_was_taken_and_put_again_outlives_what_it_was_beside() -> None:
 
 def test_what_is_left_of_chunks_that_were_mostly_taken_goes_into_new_ones() -> None:
     shelf = Shelf()
-    shelf.put({f"person:{n}": at_rest(n, until_us=n) for n in range(64)})
-    for n in range(63):
+    shelf.put({f"person:{n}": at_rest(n, until_us=n) for n in range(32)})
+    for n in range(31):
         shelf.take(f"person:{n}")
     shelf.put({"person:100": at_rest(100, until_us=1)})
     assert (len(shelf), shelf.rows) == (2, 4)
     shelf.forget(2)
-    assert shelf.take("person:63") == [b"row 63", b"another"]
+    assert shelf.take("person:31") == [b"row 31", b"another"]
     assert (len(shelf), shelf.rows) == (1, 2)
-    shelf.forget(64)
+    shelf.forget(32)
     assert (len(shelf), shelf.rows) == (0, 0)
 
 
