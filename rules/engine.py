@@ -75,8 +75,6 @@ from rules.timing import Timing
 from rules.use import Use, make_uses
 from rules.watermark import END_US, NEVER_US, Partition, Watermarks
 
-MAX_HISTORY = 10_000
-
 
 class _Arrival(NamedTuple):
     """An event that has come or changed under one key.
@@ -105,7 +103,6 @@ class Correlator:
         watermarks: Mapping[Partition, int],
         *,
         timing: Timing,
-        max_history: int = MAX_HISTORY,
         since_us: int = NEVER_US,
     ) -> None:
         """Begin with nothing remembered.
@@ -115,7 +112,6 @@ class Correlator:
             watermarks: the roster, each feed partition with its watermark in microseconds;
                 `NEVER_US` for one that has not been heard.
             timing: what the events were made with.
-            max_history: the most events of one type that are remembered under one key.
             since_us: the moment from which on every event is in the log. A rule judges no anchor
                 that starts less than its reach after that: events that count there may be missing.
         """
@@ -123,7 +119,7 @@ class Correlator:
         for partition, watermark_us in watermarks.items():
             self.watermarks.raise_to(partition, watermark_us)
         self.counts: Counter[str] = Counter()
-        self._max_history = max_history
+        self._max_history = rule_set.max_history
         self._since_us = since_us
         self._timing = timing
         self._judging = Judging(rule_set.rules)
@@ -140,7 +136,7 @@ class Correlator:
             timing,
             fewest=self._fewest,
             open_keys=self._resting.keys(),
-            most_rows=max_history,
+            most_rows=rule_set.max_history,
         )
         self._cases: dict[CaseKey, Case] = {}
         self._closing: list[tuple[int, CaseKey]] = []

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, encode_alert
-from rules.engine import MAX_HISTORY, Correlator
+from rules.engine import Correlator
 from rules.fact import Event, Fact, Mark
 from rules.history import Rows
 from rules.memory import Memory
@@ -23,7 +24,7 @@ from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.shelf import Shelf
 from rules.stages import Claims
-from rules.timing import Timing
+from rules.timing import MAX_HISTORY, Timing
 from rules.watermark import NEVER_US, Watermarks
 from tests.rules.build import SIGNAL
 from tests.rules.deliveries import (
@@ -104,10 +105,9 @@ class _Logged(Correlator):
     """A correlator that keeps the log of its rows, what it wrote, and its watermarks before."""
 
     def __init__(self, rule_set: RuleSet, like: Correlator, timing: Timing, cap: int) -> None:
-        super().__init__(rule_set, like.watermarks.as_mapping(), timing=timing, max_history=cap)
+        self.rule_set = replace(rule_set, max_history=cap)
+        super().__init__(self.rule_set, like.watermarks.as_mapping(), timing=timing)
         self.timing = timing
-        self.rule_set = rule_set
-        self.cap = cap
         self.log: list[tuple[Sequence[Fact | Sealed | Mark], int, list[Alert]]] = []
         self.vectors = [self.watermarks.as_mapping()]
         self.oldest: list[int | None] = [None]
@@ -141,9 +141,7 @@ def _since(lane: _Logged, stop: int) -> list[list[Alert]]:
     """
     oldest = lane.oldest[stop]
     since = stop if oldest is None else oldest
-    rebuilt = Correlator(
-        lane.rule_set, lane.vectors[since], timing=lane.timing, max_history=lane.cap
-    )
+    rebuilt = Correlator(lane.rule_set, lane.vectors[since], timing=lane.timing)
     written: list[list[Alert]] = [[] for _ in range(since)]
     for number in range(since, len(lane.log)):
         rows, revision, expected = lane.log[number]
@@ -190,9 +188,10 @@ def what_is_not_read_until_it_matters_changes_nothing(
 ) -> None:
     (world, delivery), where, cap = drawn
     steps = steps_of(world, delivery)
-    rules, roster = world.rule_set.first_stage, dict.fromkeys(delivery.declared, NEVER_US)
-    read = Correlator(rules, roster, timing=world.timing, max_history=cap)
-    unread = Correlator(rules, roster, timing=world.timing, max_history=cap)
+    rules = replace(world.rule_set.first_stage, max_history=cap)
+    roster = dict.fromkeys(delivery.declared, NEVER_US)
+    read = Correlator(rules, roster, timing=world.timing)
+    unread = Correlator(rules, roster, timing=world.timing)
     for number, rows in enumerate(steps):
         expected = read.observe(rows, number)
         found = unread.observe(sealed(rows) if number < where * len(steps) else rows, number)
