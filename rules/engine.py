@@ -35,17 +35,11 @@ together which anchors a change could touch (`rules.groups`). Those ask too many
 too few: their ranges are the widest of their rules', and an anchor with an open alert is always
 judged.
 
-Most keys have few events and are never asked for again. A match takes a least number of events of
-certain types (`rules.fewest`), so as long as a key has fewer nothing is judged: no binding holds,
-so no alert is open that a change could take away. A rebuild does not even read them: what it puts
-aside unread are rows of a key that together cannot match, none of which could by itself, and
-whose judging would have left nothing behind; with the next one all are read, and that one is
-judged. A history that nothing touches is put to rest as the rows that tell its events
-(`rules.memory`, `rules.shelf`), and read again when its key is touched: an event follows from its
-row, what it fits from the event. A history that is more than that (an open alert holds its events,
-a cap has dropped some, a search was cut short) stays as it is. What is needed no more is taken
-away when a history is touched, before anything is judged, so it does not matter when it is
-cleared away.
+A match takes a least number of events of certain types (`rules.fewest`): as long as a key has
+fewer, nothing is judged, and a rebuild does not even read them, for no alert can be open there. A
+history that nothing touches rests as the rows that tell its events (`rules.memory`); from those it
+follows whole. What is needed no more is taken away when a history is touched, before anything is
+judged, so it does not matter what is packed when, nor when it is cleared away.
 
 Everything that one input record causes is one step, with at most one record per alert.
 
@@ -358,10 +352,8 @@ class Correlator:
         resting = self._resting.setdefault(key, {})
         for identity in case.rests_on - events:
             # A cap may have dropped it.
-            cases = resting.get(identity, set())
-            cases.discard(case_key)
-            if not cases:
-                resting.pop(identity, None)
+            if left := resting.pop(identity, set()) - {case_key}:
+                resting[identity] = left
         for identity in events - case.rests_on:
             resting.setdefault(identity, set()).add(case_key)
         case.rests_on = events

@@ -648,12 +648,6 @@ MUTANTS = (
     ),
     Mutant(
         "memory.py",
-        "elif key in self._open_keys or not held",
-        "elif not held",
-        "a history that an open alert rests on is not put to rest",
-    ),
-    Mutant(
-        "memory.py",
         "not held.is_plain or ",
         "",
         "a history that is more than its events is not put to rest",
