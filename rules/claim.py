@@ -181,7 +181,8 @@ class Teller:
 
 
 def _keys(event: Event) -> Json:
-    return {name: event.data[name] for name in KEYS.values() if name in event.data}
+    fields = event.fields
+    return {name: fields[name] for name in KEYS.values() if name in fields}
 
 
 @lru_cache(4_096)
@@ -214,13 +215,13 @@ def _totals(looked_at: Sequence[Field], members: Members) -> Json:
 
 def _sampled(event: Event) -> Json:
     """Return where a member of a set is found: of an alert, the anchor, where the bank can act."""
-    data = event.data
     if event.identity.type != "alert":
         return _coordinates(event)
+    fields = event.fields
     return {
-        "source": data["anchor_source"],
-        "type": data["anchor_type"],
-        "id": data["anchor_id"],
+        "source": fields["anchor_source"],
+        "type": fields["anchor_type"],
+        "id": fields["anchor_id"],
         "at": format_moment(event.start_us),
     }
 

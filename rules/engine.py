@@ -353,6 +353,12 @@ class Correlator:
                 self._changed[case_key] = case
         history.drop(least)
         self.counts["remembered"] -= 1
+        # A flood would leave a note of each event that was dropped, until its time has come.
+        if len(self._forgettable) > 2 * self.counts["remembered"] + 1_000:
+            self._forgettable = sorted(filter(self._is_remembered, self._forgettable))
+
+    def _is_remembered(self, note: tuple[int, str, Identity]) -> bool:
+        return note[1] in self._histories and self._histories[note[1]].row(note[2]) is not None
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
