@@ -3,7 +3,7 @@
 Of most events nothing can follow, whatever the number of rules: there is no anchor near, or a
 step that every match needs has nothing to bind. Rules whose anchors and needed steps bind the
 same types of events make a group, and both questions are asked once for all of it, with the
-widest of their ranges; what is left is asked of each rule with its own.
+widest range of the parts that the event fits; what is left is asked of each rule with its own.
 """
 
 from collections import defaultdict
