@@ -654,8 +654,8 @@ MUTANTS = (
     ),
     Mutant(
         "engine.py",
-        "        case.rests_on = events",
-        "        case.rests_on |= events",
+        "            resting[identity].discard(case_key)\n",
+        "            pass\n",
         "an alert is frozen only with an event that it rests on still",
     ),
     Mutant(

@@ -270,6 +270,18 @@ def test_an_alert_is_frozen_by_the_loss_of_any_event_it_rests_on() -> None:
     assert frozen.content == {**held.content, "truncated": True}
 
 
+def test_an_alert_is_not_frozen_by_the_loss_of_an_event_that_it_rested_on_before() -> None:
+    #   10:00 c-1    10:10 c-2    10:30 p-1    10:40 c-3, and c-1 is dropped
+    told = bench(max_history=2)
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:05")))
+    (held,) = told.tell(transfer_record("p-1", at("10:30")))
+    assert bound(held) == ["c-1", "p-1"]
+    (held,) = told.tell(call_record("c-2", at("10:10"), until_us=at("10:15")))
+    assert told.tell(call_record("c-3", at("10:40"))) == []
+    (last,) = told.end()
+    assert last.content == held.content
+
+
 def test_of_two_events_of_one_type_the_loss_of_the_first_freezes() -> None:
     again = step_of("again", "call_invitation", (), (relation("after", "call", HOUR_US),))
     told = bench(build_rule([CALL, again], TIMING), max_history=2)
@@ -426,6 +438,21 @@ def with_all_calls(kind: RelationKind = "before") -> Rule:
     return build_rule([step_of("pay", "transfer"), calls], TIMING, anchor="pay")
 
 
+def calls_and_early_shares(number: int) -> Iterator[Record]:
+    """Calls, and in turn with them a screen that was shown long before the first of them."""
+    for n, call in enumerate(calls_before(number // 2)):
+        yield call
+        start_us = at("09:00") + n
+        yield record_of("screen_share", f"s-{n}", start_us, ended_at=start_us + 10)
+
+
+def calls_and_transfers(number: int) -> Iterator[Record]:
+    """Calls, and in turn with them a transfer after all calls so far."""
+    for n, call in enumerate(calls_before(number // 2)):
+        yield call
+        yield transfer_record(f"t-{n}", call.time_us)
+
+
 def transfers_after(number: int) -> Iterator[Record]:
     """Transfers of one person after a call."""
     for n, start_us in enumerate(_between("10:01", "11:00", number)):
@@ -444,6 +471,7 @@ def without_a_refund() -> Rule:
 
 FLOODS = {
     "each event is an anchor of its own": (without_a_refund, transfers_after),
+    "each event is an anchor, or a better choice": (call_then_pay, calls_and_transfers),
     "each event is a better choice": (led_transfer, calls_before),
     "each event is a better choice, in disorder": (led_transfer, calls_in_disorder),
     "each event is one more of a set": (with_all_calls, calls_before),
@@ -451,6 +479,7 @@ FLOODS = {
     "each event is evidence that does not fit": (with_payees, payees_added),
     "each event is a step that does not fit": (with_calls_of_one_area, calls_before),
     "each event is evidence for no call": (led_transfer, shares_apart),
+    "each event is evidence for no call, or a call": (led_transfer, calls_and_early_shares),
     "each event is an exception that does not fit": (led_transfer, official_calls_apart),
 }
 
