@@ -9,10 +9,10 @@ from types import FrameType
 import pytest
 
 from rules.alert import Alert
-from rules.engine import MAX_HISTORY
 from rules.moment import HOUR_US, MINUTE_US, format_moment
 from rules.reach import RelationKind
 from rules.rule import Rule
+from rules.timing import MAX_HISTORY
 from tests.rules.build import (
     CALL,
     TIMING,
