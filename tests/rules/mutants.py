@@ -128,8 +128,9 @@ _INTRODUCTION = """\
 
 The laws of `tests/rules/test_engine_laws.py` hold the engine against a matcher that tries
 everything (`tests/rules/oracle.py`). To know that they would notice, the engine is broken on
-purpose, one clause of its argument at a time, and its tests are run, the laws first.
-`python -m tests.rules.mutants` writes this page.
+purpose, one clause of its argument at a time, and its tests are run: first what noticed it the
+last time, then the laws, then the tests of one example. `python -m tests.rules.mutants` writes
+this page.
 """
 
 
