@@ -156,7 +156,7 @@ def test_what_a_flood_leaves_behind_takes_no_more_room_the_longer_it_lasts(
 
 # At real size: what is written in the end is what can be worked out by hand -------------------
 
-# The whole takes some two minutes.
+# The whole takes some two minutes of processor time, two hundred thousand a fifth of that.
 WHOLE = int(os.environ.get("RINGFENCE_TEST_FLOOD", "200000"))
 
 
