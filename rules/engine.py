@@ -32,8 +32,7 @@ than a third, so a set is what lies within three bounds that move a little with 
 No rule is asked about an event by itself. Conditions that an event alone decides are judged once
 for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
 together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never
-too few: their ranges are the widest of their rules', and an anchor with an open alert is always
-judged.
+too few: all within the widest range of the parts that the event fits, or with an open alert.
 
 A match takes a least number of events of certain types (`rules.fewest`): as long as a key has
 fewer, nothing is judged, and a rebuild does not even read them, for no alert can be open there. A
