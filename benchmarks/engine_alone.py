@@ -21,8 +21,10 @@ from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 class _Timed(Engine):
     """An engine that notes how long it takes, and how many facts it is told."""
 
-    def __init__(self, rule_set: RuleSet, watermarks: Mapping[Partition, int]) -> None:
-        super().__init__(rule_set, watermarks)
+    def __init__(
+        self, rule_set: RuleSet, watermarks: Mapping[Partition, int], timing: Timing
+    ) -> None:
+        super().__init__(rule_set, watermarks, timing=timing)
         self.cpu_seconds = 0.0
         self.facts = 0
 
@@ -41,7 +43,7 @@ def cpu_us_per_fact(log: Path, rules: Path) -> float:
     engines: list[_Timed] = []
 
     def make_engine(watermarks: Mapping[Partition, int]) -> Engine:
-        engines.append(_Timed(rule_set, watermarks))
+        engines.append(_Timed(rule_set, watermarks, timing))
         return engines[-1]
 
     replay = Replay(

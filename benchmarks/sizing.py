@@ -97,7 +97,7 @@ def tables(
     yield f"\n## What a row costs\n\n{_about_costs(costs[-1])}\n\n{_cost_table(costs)}"
     say(f"a rebuild of {_REBUILT:,} rows from a broker")
     rebuilt = _rebuilt(_REBUILT)
-    yield f"\n## A rebuild\n\n{_about_rebuild(rebuilt)}"
+    yield f"\n## A rebuild\n\n{_about_rebuild(rebuilt)}\n"
     rule_set = read_rules(None, Timing(), None)
     say("what is kept of a town's records")
     kept = _kept(rule_set, _town(folder, seed))
