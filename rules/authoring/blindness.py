@@ -139,9 +139,12 @@ class Sightings:
                         self._waiting[question.event].add(question)
         self._names = {event: _names(waiting) for event, waiting in self._waiting.items()}
 
-    def note(self, event_type: str, values: Mapping[str, Value]) -> None:
-        """Take note of one kept record: its short type name, and what conditions see of it."""
-        self._kept[event_type] += 1
+    def note(self, event_type: str, values: Mapping[str, Value], times: int = 1) -> None:
+        """Take note of a kept record: its short type name, and what conditions see of it.
+
+        `times` is how many such records there were, in all of which the same was known.
+        """
+        self._kept[event_type] += times
         names = self._names[event_type]
         # This runs for every kept record: what has no field that is waited for is done with here.
         if names and not values.keys().isdisjoint(names):
