@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rules.alternatives import alternative_of, factored, weakest
-from rules.engine import MAX_HISTORY
 from rules.events import EVENTS, KEYS, Kind
 from rules.rule import By, RuleSet
 from rules.screen import Screen, looked_at
@@ -289,7 +288,7 @@ class Candidates:
                 f"SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM {TABLE}"
                 f" WHERE {key} IS NOT NULL GROUP BY {key}, type)"
             )
-            if self._log.scalar(unlike) or self._log.scalar(most) >= MAX_HISTORY:
+            if self._log.scalar(unlike) or self._log.scalar(most) >= self._rule_set.max_history:
                 return False
         return True
 
