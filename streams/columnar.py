@@ -7,6 +7,7 @@ summary is the same too; people of a long log are counted in another sample.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -54,6 +55,16 @@ class _Kept:
         return isinstance(self.read, Record) and self.read.type == "heartbeat"
 
 
+@contextmanager
+def _named(log: ParquetLog) -> Iterator[None]:
+    """Tell of a log that turns out to be broken which one it is."""
+    try:
+        yield
+    except log.faults as error:
+        reason = str(error).partition("\n")[0]
+        raise OutsideFailure(f'log "{log.path}" cannot be read to its end: {reason}') from error
+
+
 class ColumnarReplay:
     """Replays one Parquet log; what it emits goes to the two callables as it comes."""
 
@@ -67,7 +78,11 @@ class ColumnarReplay:
         as_of_us: int,
         feeds: Sequence[Partition] = (),
     ) -> None:
-        """Prepare a replay; see `streams.replay.Replay`."""
+        """Prepare a replay; see `streams.replay.Replay`.
+
+        Raises:
+            OutsideFailure: the log cannot be read to its end.
+        """
         self._log = log
         self.summary = Summary()
         self._rule_set = rule_set
@@ -82,8 +97,16 @@ class ColumnarReplay:
         self._sightings = Sightings(rule_set)
         self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
+        with _named(log):
+            self._look_over(settings)
+
+    def _look_over(self, settings: Settings) -> None:
+        """Learn which rows are to be read."""
+        log, rule_set = self._log, self._rule_set
         self._headcount = Headcount(log, partial(comparable, "person"))
-        self._checks = Checks(log, settings.timing, as_of_us=as_of_us, ahead_us=FUTURE_LIMIT_US)
+        self._checks = Checks(
+            log, settings.timing, as_of_us=self._as_of_us, ahead_us=FUTURE_LIMIT_US
+        )
         withheld = {word.lower() for word in settings.withheld_values}
         self._candidates = Candidates(log, rule_set, self._checks, withheld)
         self._course = Course(log, self._candidates.odd_rows, place=0)
@@ -122,13 +145,8 @@ class ColumnarReplay:
         Raises:
             OutsideFailure: the log cannot be read to its end.
         """
-        try:
+        with _named(self._log):
             return self._run(on_alert, on_dead_letter)
-        except self._log.faults as error:
-            reason = str(error).partition("\n")[0]
-            raise OutsideFailure(
-                f'log "{self._log.path}" cannot be read to its end: {reason}'
-            ) from error
 
     def _run(
         self, on_alert: Callable[[Alert], None], on_dead_letter: Callable[[bytes], None]

@@ -236,6 +236,8 @@ class Candidates:
 
     def _too_late(self, ends_us: Sequence[int], rows_per_block: int) -> list[str]:
         """Return SQL for the rows that might come when what they could serve is forgotten."""
+        if not ends_us:
+            return []
         keep_us = min((rule.keep_us for rule in self._rule_set.rules), default=0)
         last_us = ends_us[-1] - keep_us
         if not self._log.scalar(f"SELECT count(*) FROM {TABLE} WHERE start_us < {last_us}"):

@@ -69,6 +69,8 @@ class Checks:
             or_of_use: for each event type, what may be true of a row instead.
         """
         parts = list(self._of_envelope())
+        if looked_at is None:
+            parts.append(self._is_large())
         for spec in self.specs:
             names = None if looked_at is None else looked_at.get(spec.name, ())
             either = list(self._of_type(spec, names))
@@ -77,6 +79,12 @@ class Checks:
         types = _listed(spec.wire_type for spec in self.specs)
         parts += ["type IS NULL", f"type NOT IN ({types})" if types else "true"]
         return _any(parts)
+
+    def _is_large(self) -> str:
+        """Return SQL that is true of rows that could be too large for a record."""
+        texts = (c.sql for c in self._columns.values() if c.type == "VARCHAR")
+        size = " + ".join(f"coalesce(strlen({sql}), 0)" for sql in texts)
+        return f"{size} > {_LARGE}"
 
     # -- the envelope ------------------------------------------------------------------------
 
@@ -193,6 +201,8 @@ class Checks:
         return None if column is None else column.sql
 
 
+# In bytes: an eighth of the limit, since in JSON a character can take six.
+_LARGE: Final = 8_192
 _GREATEST_AMOUNT: Final = "999999999999999.999999"
 _ABSENT: Final = Column("", "")
 _EARLIEST: Final = "1970-01-01 00:00:00"

@@ -121,10 +121,10 @@ class ParquetLog:
             raise OutsideFailure(f'log "{path}" cannot be read: {reason}') from error
 
     @property
-    def is_timed(self) -> bool:
-        """Whether its times can be compared as they stand: they are no text, none is endless."""
-        time = next(column for column in self.columns if column.name == "time")
-        if not time.holds(Kind.MOMENT):
+    def is_comparable(self) -> bool:
+        """Whether names and times can be compared as they stand: no time is text, or endless."""
+        kinds = dict.fromkeys(("id", "source", "type"), Kind.TEXT) | {"time": Kind.MOMENT}
+        if not all(c.holds(kinds[c.name]) for c in self.columns if c.name in kinds):
             return False
         # The file's own statistics answer this at once.
         ever = [

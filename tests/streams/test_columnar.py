@@ -17,6 +17,7 @@ from rules.moment import parse_moment
 from rules.rule import RuleSet
 from rules.timing import Timing
 from streams.columnar import ColumnarReplay
+from streams.failures import OutsideFailure
 from streams.ingest import Ingest
 from streams.logs import open_log
 from streams.parquet import course
@@ -361,6 +362,31 @@ def test_what_no_rule_looks_at_is_checked_where_a_rule_could_use_the_row(
     found = compared(told, folders["catalogue"], tmp_path)
     (letter,) = map(json.loads, found["letters"])
     assert "data.service" in str(letter)
+
+
+def test_a_row_that_is_too_large_for_a_record_is_refused(
+    folders: dict[str, RuleSet], tmp_path: Path
+) -> None:
+    large = call("08 10:10:00", "08 10:00:00") | {"id": "r" * 70_000}
+    found = compared([large, pay("08 23:30:00")], folders["catalogue"], tmp_path)
+    assert found["refused"] == {"too_large": 1}
+
+
+def test_a_log_without_rows_has_no_alerts(folders: dict[str, RuleSet], tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "log.parquet", [], like=[pay("08 23:30:00")])
+    by_columns, by_rows = both(path, folders["catalogue"])
+    assert by_columns == by_rows
+    assert by_columns["records"] == 0
+
+
+def test_a_log_that_is_broken_inside_is_named(folders: dict[str, RuleSet], tmp_path: Path) -> None:
+    told = [pay(f"08 23:30:{n:02}", person=f"+86138000{n}0001") for n in range(60)]
+    path = write_parquet(tmp_path / "log.parquet", told)
+    raw = bytearray(path.read_bytes())
+    raw[8 : len(raw) // 3] = b"\xff" * (len(raw) // 3 - 8)
+    path.write_bytes(raw)
+    with pytest.raises(OutsideFailure, match="cannot be read to its end: "):
+        given_by(path, folders["catalogue"], by_columns=True)
 
 
 def test_what_a_bank_never_says_is_told_though_nothing_of_it_is_read(
