@@ -103,7 +103,6 @@ class ColumnarReplay:
     def _look_over(self, settings: Settings) -> None:
         """Learn which rows are to be read."""
         log, rule_set = self._log, self._rule_set
-        self._headcount = Headcount(log, partial(comparable, "person"))
         self._checks = Checks(
             log, settings.timing, as_of_us=self._as_of_us, ahead_us=FUTURE_LIMIT_US
         )
@@ -296,9 +295,6 @@ class ColumnarReplay:
         if kept.is_odd:
             self.summary.late += taken.late
             self._seen[record.type] += 1
-            person = record.data.get("person")
-            if person is not None:
-                self._headcount.note(record.spec.side, str(person))
         for fact in taken.facts[:1]:
             self._sightings.note(record.type, fact.event.fields)
 
@@ -343,8 +339,10 @@ class ColumnarReplay:
         if summary.records:
             blindness = self._sightings.sentences(self._seen, self._engine.lost())
             summary.blindness = tuple(blindness)
-        summary.people = self._headcount.counts(self._candidates.odd_rows)
-        summary.people_are_sampled = self._headcount.is_sample
+        headcount = Headcount(log, partial(comparable, "person"))
+        read = {name: side.held for name, side in self._ingest.people.sides.items()}
+        summary.people = headcount.counts(self._candidates.odd_rows, read)
+        summary.people_are_sampled = headcount.is_sample
         return summary
 
     def _count_late(self) -> int:

@@ -1,6 +1,6 @@
 """How many people a Parquet log is about: with calls, with a bank, and with both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from streams.parquet.checks import DROPPABLE
@@ -29,45 +29,43 @@ class Headcount:
         self.is_sample = False
         self._comparable = comparable
         self._log = log
-        self._read: dict[str, set[str]] = {"calls": set(), "bank": set()}
 
-    def note(self, side: str, person: str) -> None:
-        """Take note of the person of a record that only reading has shown to be in order."""
-        if side in self._read:
-            self._read[side].add(person)
-
-    def counts(self, odd_rows: str | None) -> tuple[int, int, int]:
+    def counts(
+        self, odd_rows: str | None, read: Mapping[str, Collection[str]]
+    ) -> tuple[int, int, int]:
         """Return how many were seen on the call side, on the bank's, and on both.
 
         Args:
-            odd_rows: a query for the rows that count only if noted, if there are any.
+            odd_rows: a query for the rows that only reading shows to be in order, if any.
+            read: the people of each side of records that have been read and are in order.
         """
         if all(column.name != "person" for column in self._log.columns):
             return (0, 0, 0)
         one_in = 1 if self._log.rows <= _ROWS else 8 * self._log.rows // _ROWS
-        people = self._people(one_in, odd_rows)
+        people = self._people(one_in, odd_rows, read)
         if one_in > 1 and sum(map(len, people.values())) < _FEW:
-            one_in, people = 1, self._people(1, odd_rows)
+            one_in, people = 1, self._people(1, odd_rows, read)
         self.is_sample = one_in > 1
         calls, bank = people["calls"], people["bank"]
         spelt = ({self._comparable(person) for person in side} for side in (calls, bank))
         both = set.intersection(*spelt)
         return len(calls) * one_in, len(bank) * one_in, len(both) * one_in
 
-    def _people(self, one_in: int, odd_rows: str | None) -> Mapping[str, set[str]]:
+    def _people(
+        self, one_in: int, odd_rows: str | None, read: Mapping[str, Collection[str]]
+    ) -> Mapping[str, set[str]]:
         """Return whom each side names; of them all, one in so many."""
         in_order = "true" if odd_rows is None else f"file_row_number NOT IN ({odd_rows})"
+        # Who was read and is in order at first sight is found there anyway.
+        read = {} if odd_rows is None else read
         types = ", ".join(map(quoted, _SIDES))
         of_rows = f"FROM {self._log.source} WHERE type IN ({types}) AND {in_order}"
         parts = [f"SELECT type AS side, person {of_rows}"]
-        if any(self._read.values()):
-            parts += [f"SELECT '{side}', unnest(${side}::VARCHAR[])" for side in self._read]
+        parts += [f"SELECT '{side}', unnest(${side}::VARCHAR[])" for side in read]
         told = self._log.query(
             f"SELECT DISTINCT side, person FROM ({' UNION ALL '.join(parts)})"
             f" WHERE person IS NOT NULL AND hash(person::VARCHAR) % {one_in} = 0",
-            {side: list(people) for side, people in self._read.items()}
-            if len(parts) > 1
-            else None,
+            {side: list(people) for side, people in read.items()},
         )
         people: Mapping[str, set[str]] = {"calls": set(), "bank": set()}
         for side, person in told:
