@@ -405,3 +405,12 @@ def test_what_a_bank_never_says_is_told_though_nothing_of_it_is_read(
         " (long_before)"
         for field, count in why.items()
     ]
+
+
+def test_an_event_is_counted_as_it_stands_however_often_it_is_told(
+    folders: dict[str, RuleSet], tmp_path: Path
+) -> None:
+    unsaid = pay("08 10:00:00", payee_times_paid=None)
+    said = pay("08 10:00:00") | {"id": "later", "sequence": 1}
+    found = compared([unsaid, said, unsaid], only(folders["others"], "long_before"), tmp_path)
+    assert not any("failed because" in sentence for sentence in found["blind"])
