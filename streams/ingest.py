@@ -16,7 +16,7 @@ from rules.screen import Screen
 from rules.timing import Timing
 from rules.watermark import END_US, FeedClock
 from streams.reaches import Reach
-from streams.wire.first_look import EPOCH, Dropped, FirstLook
+from streams.wire.first_look import Dropped, FirstLook
 from streams.wire.plain import plain_record
 from streams.wire.pseudonyms import Pseudonyms, comparable
 from streams.wire.records import Record, Refusal, decode_record
@@ -81,7 +81,7 @@ class Ingest:
             try:
                 if (
                     r is None
-                    or not EPOCH <= (t := r.time) <= reach.ceiling
+                    or not reach.epoch <= (t := r.time) <= reach.ceiling
                     or looks[r.__class__](r.data, t, reach.earliest)
                 ):
                     yield at, self._take_whole(raw, r, reach, now_us)

@@ -152,13 +152,14 @@ class IngestStation:
 
     def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
         """Return the facts and dead letters that a batch implies."""
-        skipped = self._settings.skipped(batch.partition)
-        rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
-        messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
-        topic = batch.partition[0]
-        self.counts[SKIPPED.name, topic] += len(messages)
-        self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(messages)
-        raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
+        topic, rows = batch.partition[0], batch.rows
+        messages: list[Message] = []
+        raws = [row.value or b"" for row in rows]
+        headers = [row.headers for row in rows]
+        # Nearly always each row's value is all there is to it.
+        if self._settings.skip or any(headers) or not all(raws):
+            rows, messages = self._set_apart(batch)
+            raws = [_structured(row) for row in rows]
         found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
         for at, taken in found:
             self.counts[LATE.name, topic] += taken.late
@@ -172,6 +173,16 @@ class IngestStation:
                 for fact in taken.facts:
                     messages += self._placed(fact, appended)
         return messages
+
+    def _set_apart(self, batch: RecordBatch[FeedState]) -> tuple[Sequence[Row], list[Message]]:
+        """Return the rows that are to be read, and the dead letters of those stepped over."""
+        skipped = self._settings.skipped(batch.partition)
+        rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+        letters = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
+        topic = batch.partition[0]
+        self.counts[SKIPPED.name, topic] += len(letters)
+        self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(letters)
+        return rows, letters
 
     def _skip(self, batch: RecordBatch[FeedState], row: Row) -> Message:
         topic, number = batch.partition
