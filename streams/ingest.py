@@ -77,14 +77,14 @@ class Ingest:
         """
         looks = self.first_look.looks
         reach.heed(now_us)
-        for at, (raw, r) in enumerate(zip(raws, self.first_look.decode_all(raws), strict=True)):
+        for at, r in enumerate(self.first_look.decode_all(raws)):
             try:
                 if (
                     r is None
                     or not reach.epoch <= (t := r.time) <= reach.ceiling
                     or looks[r.__class__](r.data, t, reach.earliest)
                 ):
-                    yield at, self._take_whole(raw, r, reach, now_us)
+                    yield at, self._take_whole(raws[at], r, reach, now_us)
                 elif t > reach.top:
                     reach.top = t
                 elif t < reach.safe and t < reach.top - reach.lateness:
