@@ -56,6 +56,11 @@ async def _clock_of(lane: Lane[Any], station: Station[Any], member: Member) -> i
         position = await member.position(place)
     except IllegalStateError:
         return None  # it was taken away just now
+    return _clock_at(lane, station, member, position)
+
+
+def _clock_at(lane: Lane[Any], station: Station[Any], member: Member, position: int) -> int | None:
+    place = TopicPartition(*lane.partition)
     # A fetch may have brought something while the position was asked for.
     if not lane.is_quiet or member.highwater(place) != position:
         return None
