@@ -67,8 +67,8 @@ class Ingest:
     ) -> Iterator[tuple[int, Taken]]:
         """Yield what consecutive records of a partition come to, each with its place among them.
 
-        Most of those that come to nothing are left out. The partition's clock stands where
-        they have brought it after `reach.catch_up`. Never raises for what one record holds.
+        Most of those that come to nothing are left out. The partition's clock stands where those
+        so far have brought it after `reach.catch_up`. Never raises for what one record holds.
 
         Args:
             raws: the records as they came.
@@ -76,6 +76,7 @@ class Ingest:
             now_us: ingest's clock, by which records of the future are refused.
         """
         looks = self.first_look.looks
+        self.people.thin()
         reach.heed(now_us)
         for at, r in enumerate(self.first_look.decode_all(raws)):
             try:
@@ -93,7 +94,6 @@ class Ingest:
             except Exception as error:  # noqa: BLE001 - see above
                 # The error's own text stays out: it could hold what the record holds.
                 yield at, Taken(refusal=Refusal("internal", f"{type(error).__name__} in ingest"))
-        self.people.thin()
 
     def _take_whole(self, raw: bytes, record: Any, reach: Reach, now_us: int) -> Taken:  # noqa: ANN401 - as first looked at
         """Return what a record comes to, and let others like it be passed over from here on."""

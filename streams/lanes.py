@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from rules.watermark import Partition
+
+LONGEST_S: Final = 0.5
+"""How long an agent is at one batch: well below every session, heartbeats go out in between."""
 
 S = TypeVar("S")
 

@@ -249,7 +249,7 @@ class Settings(KafkaSettings):
     )
     batch_records: Count = Field(2_000, description="most records of one partition in one batch")
     held_records: Count = Field(
-        4_000, description="records of one partition held before reading pauses"
+        2_000, description="records of one partition held before reading pauses"
     )
 
     @model_validator(mode="after")

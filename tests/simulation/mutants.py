@@ -23,11 +23,11 @@ def mark_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Tell how far a feed has come before its facts are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = self._implied(batch)
+        messages, rows = self._implied(batch)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
         await self._sender.send_all(messages)
-        batch.ack(encode_watermark(batch.state.watermark_us))
+        batch.ack(encode_watermark(batch.state.watermark_us), len(rows))
 
     patch.setattr(IngestStation, "take", take)
 
@@ -36,8 +36,8 @@ def commit_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Acknowledge records before their facts and dead letters are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = self._implied(batch)
-        batch.ack(encode_watermark(batch.state.watermark_us))
+        messages, rows = self._implied(batch)
+        batch.ack(encode_watermark(batch.state.watermark_us), len(rows))
         await self._sender.send_all(messages)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
