@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    Check = tuple[str, Sequence[Sequence[str]]]
+
 USAGE = """\
 usage: python3 dev.py COMMAND [ARGUMENTS]
 
 commands:
   demo [ARGUMENTS]    the recorded case through a real worker (ringfence demo)
-  test                the fast tests, then the slow ones and those on a Kafka broker
+  test                the fast tests with coverage, then the slow ones and those on a Kafka broker
   test ARGUMENTS      pytest with these arguments
-  check               formatting, lint, types, layers, fast tests with coverage
+  lint                formatting, lint, types, layers
+  check               lint, and the fast tests with coverage
   run PROGRAM ...     a program of .venv: ringfence, python, ruff, ...
   install             make or mend .venv and do nothing else; every command does it first
   install --runtime   only what a worker needs, the project itself copied in (for the image)
@@ -59,11 +62,13 @@ EXTRAS = ("demo", "columnar", "bench", "test", "dev")
 FAST = ("-n", "auto", "-m", "not broker and not slow")
 SLOW = ("-n", "auto", "-m", "slow and not broker")
 BROKER = ("-m", "broker")
-CHECKS = (
+LINT = (
     ("formatting", (("ruff", "format", "--check", "."),)),
     ("lint", (("ruff", "check", "."),)),
     ("types", (("mypy",),)),
     ("layers", (("lint-imports", "--no-logo"),)),
+)
+TESTED = (
     ("tests", (("coverage", "erase"), ("coverage", "run", "-m", "pytest", *FAST))),
     (
         "coverage of rules: 100 %",
@@ -118,19 +123,31 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    """Run the fast tests, the slow ones, and those on a broker, as long as all pass."""
+    """Run the fast tests with coverage, the slow ones, and those on a broker, if all pass."""
     if arguments:
         return run(["pytest", *arguments])
     prepare()
-    return call("pytest", *FAST) or call("pytest", *SLOW) or call("pytest", *BROKER)
+    commands: list[Sequence[str]] = [command for _, several in TESTED for command in several]
+    commands += [("pytest", *SLOW), ("pytest", *BROKER)]
+    return 0 if all(call(*command) == 0 for command in commands) else 1
+
+
+def lint(arguments: Sequence[str]) -> int:
+    """Run every check that runs no code of ours."""
+    return judge_all("lint", LINT, arguments)
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Run every check, whatever the others say, and show a table; returns 1 if one failed."""
+    """Run every check, and the fast tests with coverage."""
+    return judge_all("check", LINT + TESTED, arguments)
+
+
+def judge_all(command: str, checks: Sequence[Check], arguments: Sequence[str]) -> int:
+    """Run checks, whatever the others say, and show a table; returns 1 if one failed."""
     if arguments:
-        return refuse(f'check takes no arguments, found "{arguments[0]}"')
+        return refuse(f'{command} takes no arguments, found "{arguments[0]}"')
     prepare()
-    rows = [judge(name, commands) for name, commands in CHECKS]
+    rows = [judge(*each) for each in checks]
     width = max(len(name) for name, _, _ in rows)
     print()
     for name, passed, seconds in rows:
@@ -306,6 +323,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run,
     "install": install,
     "sbom": sbom,
+    "lint": lint,
     "lock": lock,
 }
 

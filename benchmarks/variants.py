@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ruamel.yaml import YAML
+import yaml
 
 from benchmarks.truth import Limits
 
@@ -36,10 +36,7 @@ def variants(count: int) -> Sequence[Limits]:
 
 def write_rules(folder: Path, chosen: Sequence[Limits]) -> None:
     """Write one rule file for each variant into a folder, which is made."""
-    yaml = YAML(typ="safe")
-    # A condition stands on one line.
-    yaml.width = 1000
-    rule = yaml.load(_CATALOGUE / f"{RULE}.yaml")
+    rule = yaml.safe_load((_CATALOGUE / f"{RULE}.yaml").read_text(encoding="utf-8"))
     del rule["stories"]
     folder.mkdir(parents=True, exist_ok=True)
     for limits in chosen:
@@ -49,4 +46,6 @@ def write_rules(folder: Path, chosen: Sequence[Limits]) -> None:
             "after_call": f"{limits.after_call_s}s",
             "min_talk": f"{limits.min_talk_s}s",
         }
-        yaml.dump(rule, folder / f"{limits.rule}.yaml")
+        # A condition stands on one line.
+        text = yaml.safe_dump(rule, width=1000, allow_unicode=True)
+        (folder / f"{limits.rule}.yaml").write_text(text, encoding="utf-8")

@@ -181,7 +181,8 @@ class Teller:
 
 
 def _keys(event: Event) -> Json:
-    return {name: event.data[name] for name in KEYS.values() if name in event.data}
+    fields = event.fields
+    return {name: fields[name] for name in KEYS.values() if name in fields}
 
 
 @lru_cache(4_096)

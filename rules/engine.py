@@ -59,8 +59,6 @@ from rules.plan import Plan, make_plan
 from rules.rule import RuleSet
 from rules.watermark import END_US, NEVER_US, Partition, Watermarks
 
-MAX_HISTORY = 10_000
-
 
 @dataclass(frozen=True, slots=True)
 class _Use:
@@ -97,7 +95,6 @@ class Correlator:
         rule_set: RuleSet,
         watermarks: Mapping[Partition, int],
         *,
-        max_history: int = MAX_HISTORY,
         since_us: int = NEVER_US,
     ) -> None:
         """Begin with nothing remembered.
@@ -106,7 +103,6 @@ class Correlator:
             rule_set: the checked rules of one stage.
             watermarks: the roster, each feed partition with its watermark in microseconds;
                 `NEVER_US` for one that has not been heard.
-            max_history: the most events of one type that are remembered under one key.
             since_us: the moment from which on every event is in the log. A rule judges no anchor
                 that starts less than its reach after that: events that count there may be missing.
         """
@@ -114,7 +110,7 @@ class Correlator:
         for partition, watermark_us in watermarks.items():
             self.watermarks.raise_to(partition, watermark_us)
         self.counts: Counter[str] = Counter()
-        self._max_history = max_history
+        self._max_history = rule_set.max_history
         self._since_us = since_us
         self._judging = Judging(rule_set.rules)
         self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]

@@ -1,12 +1,13 @@
 """A rule as the engine needs it: checked steps and conditions, and how long to remember."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from rules.condition import Aggregate, Condition, Expression, Field
 from rules.reach import Relation, Span
+from rules.timing import MAX_HISTORY
 
 By = Literal["person", "payee", "caller", "meeting", "area"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -181,19 +182,23 @@ class Rule:
 
 @dataclass(frozen=True)
 class RuleSet:
-    """All rules of one folder, by id in ascending order."""
+    """All rules of one folder, by id in ascending order.
+
+    `max_history` is the most events of one type that their engine remembers under one key.
+    """
 
     rules: tuple[Rule, ...]
+    max_history: int = MAX_HISTORY
 
     @cached_property
     def first_stage(self) -> "RuleSet":
         """The rules that read outside events only."""
-        return RuleSet(tuple(r for r in self.rules if not r.reads_alerts))
+        return replace(self, rules=tuple(r for r in self.rules if not r.reads_alerts))
 
     @cached_property
     def second_stage(self) -> "RuleSet":
         """The rules that read the alerts of the first stage."""
-        return RuleSet(tuple(r for r in self.rules if r.reads_alerts))
+        return replace(self, rules=tuple(r for r in self.rules if r.reads_alerts))
 
     @cached_property
     def lag_us(self) -> int:

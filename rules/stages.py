@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from rules.alert import Alert
-from rules.engine import MAX_HISTORY, Correlator
+from rules.engine import Correlator
 from rules.events import EVENTS, KEYS, Scalar, numbers_of, values_of
 from rules.fact import Event, Fact, Identity, Mark, key_of
 from rules.judging import Lost
@@ -27,15 +27,13 @@ class Engine:
         self,
         rule_set: RuleSet,
         watermarks: Mapping[Partition, int],
-        *,
-        max_history: int = MAX_HISTORY,
     ) -> None:
         """Begin with nothing remembered; see `rules.engine.Correlator`."""
-        self.first = Correlator(rule_set.first_stage, watermarks, max_history=max_history)
+        self.first = Correlator(rule_set.first_stage, watermarks)
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
         roster = {_FIRST: passed_on(self.first.watermarks.minimum_us, self._second)}
-        self.second = Correlator(self._second, roster, max_history=max_history)
+        self.second = Correlator(self._second, roster)
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
         """Take in one step's rows and return the alert records of both stages it causes."""

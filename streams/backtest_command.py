@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -128,7 +128,9 @@ def _sweep(request: BacktestRequest, settings: Settings) -> tuple[Sweep | None, 
     except SweepError as error:
         raise UsageFailure(f"--sweep: {error}") from error
     each = [_varied(sweep, value, texts, given, settings) for value in sweep.values]
-    alone = [RuleSet(tuple(r for r in rules.rules if r.id == sweep.rule)) for rules in each]
+    alone = [
+        replace(rules, rules=tuple(r for r in rules.rules if r.id == sweep.rule)) for rules in each
+    ]
     return sweep, each if alone[0].second_stage.rules else alone
 
 

@@ -162,7 +162,8 @@ class _Between:
 
     def _made(self, taken: Set) -> RuleSet:
         rules = [change.rule(taken, self._timing) for change in self._changes]
-        return together([*self._same, *(rule for rule in rules if rule is not None)])
+        every = [*self._same, *(rule for rule in rules if rule is not None)]
+        return together(every, self._timing.max_history)
 
     def _is_rule_set(self, taken: Set) -> bool:
         try:

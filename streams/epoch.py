@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -125,23 +125,22 @@ def digest8(
     pseudonym_key: bytes,
     roster: Mapping[str, int],
     withheld_values: Iterable[str],
-    caps: Sequence[int] = (),
 ) -> str:
     """Return the digest that tells an epoch from every other that could not read its facts.
 
     Args:
-        rule_set: the effective rules; their digests count, and their order does not.
+        rule_set: the effective rules and their flood limit; their digests count, and their order
+            does not.
         pseudonym_key: only a fingerprint of it goes in.
         roster: the number of partitions of each outside topic.
         withheld_values: the texts that count as no caller, in any order.
-        caps: the engine's flood limits.
     """
     told = {
         "rules": sorted([rule.id, rule.digest] for rule in rule_set.rules),
         "key": hmac.digest(pseudonym_key, b"ringfence epoch", "sha256").hex(),
         "format": FORMAT,
         "roster": dict(roster),
-        "caps": list(caps),
+        "caps": [rule_set.max_history],
         "withheld": sorted(set(withheld_values)),
     }
     return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:8]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from rules.authoring.blindness import Sightings
 from rules.authoring.people import People
 from rules.events import KEYS
@@ -125,7 +127,7 @@ class Ingest:
         now_us: int,
         trust_recorded: bool = False,
     ) -> Read:
-        """Return the checked record, or why it is refused, or that no rule needs it.
+        """Return the checked record with pseudonyms, why it is refused, or that no rule needs it.
 
         Never raises for what a sender sent.
 
@@ -145,18 +147,28 @@ class Ingest:
     def read_whole(
         self, raw: bytes, *, now_us: int, trust_recorded: bool = False
     ) -> Record | Refusal:
-        """Return the checked record or why it is refused, whether a rule needs it or not."""
+        """Return the checked record with pseudonyms or why it is refused, needed or not."""
         try:
             settle_us = self._timing.settle
-            return plain_record(
+            read = plain_record(
                 raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             ) or decode_record(
                 raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             )
+            return read if isinstance(read, Refusal) else self._hidden(read)
         # One record must not stop the stream, whatever bug it meets; it is named in the open.
         except Exception as error:  # noqa: BLE001 - see above
             # The error's own text stays out: it could hold what the record holds.
             return Refusal("internal", f"{type(error).__name__} while it was read", None)
+
+    def _hidden(self, record: Record) -> Record:
+        """Return a record with pseudonyms, and take note of its person."""
+        person, side = record.data.get("person"), record.spec.side
+        # Before pseudonyms, a person is told by the text that both sides have to agree on.
+        if person is not None and side != "everyone":
+            self.people.note(side, str(person))
+        data = self._pseudonyms.apply(record.type, record.data)
+        return msgspec.structs.replace(record, data=data)
 
     def admit(self, read: Read, clock: FeedClock) -> Taken:
         """Return what a record that has been read comes to, and move its partition's clock."""
@@ -172,10 +184,6 @@ class Ingest:
         clock.observe(read.time_us)
         if isinstance(read, Dropped):
             return Taken(late=late)
-        # Before pseudonyms, a person is told by the text that both sides have to agree on.
-        person = read.data.get("person")
-        if person is not None and read.spec.side != "everyone":
-            self.people.note(read.spec.side, str(person))
         event = self._event(read, late=late)
         return Taken(self._facts(event), late=late)
 
@@ -185,7 +193,7 @@ class Ingest:
             record_id=record.record_id,
             sequence=record.sequence,
             time_us=record.time_us,
-            data=self._pseudonyms.apply(record.type, record.data),
+            data=record.data,
             late=late,
             timing=self._timing,
         )

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from rules.authoring.people import People
 from rules.rule import RuleSet
 from rules.timing import Timing
 from streams.failures import OutsideFailure
+from streams.ingest import Ingest
 from streams.skim import Bounds, Part, parts_of, skim
-from streams.wire.first_look import FirstLook
-from streams.wire.pseudonyms import comparable
+from streams.wire.pseudonyms import Pseudonyms
 
 
 def can_split(logs: Sequence[str]) -> bool:
@@ -23,7 +22,14 @@ def can_split(logs: Sequence[str]) -> bool:
 
 @contextmanager
 def skimmed_parts(
-    name: str, jobs: int, rule_set: RuleSet, timing: Timing, as_of_us: int, *, reads_all: bool
+    name: str,
+    jobs: int,
+    rule_set: RuleSet,
+    timing: Timing,
+    pseudonyms: Pseudonyms,
+    *,
+    as_of_us: int,
+    validates_all: bool,
 ) -> Iterator[Iterable[Part]]:
     """Skim a log in several processes; gives what its parts come to, in order.
 
@@ -37,7 +43,8 @@ def skimmed_parts(
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
     work = partial(_Work.skim, path, as_of_us)
-    with context.Pool(jobs, _Work.begin, (rule_set, timing, reads_all)) as pool:
+    told = (rule_set, timing, pseudonyms, validates_all)
+    with context.Pool(jobs, _Work.begin, told) as pool:
         yield _named(name, pool.imap(work, parts_of(path.stat().st_size)))
 
 
@@ -51,17 +58,21 @@ def _named(name: str, parts: Iterable[Part]) -> Iterator[Part]:
 class _Work:
     """What one of the processes does."""
 
-    look: FirstLook
-    people: People
+    ingest: Ingest
 
     @classmethod
-    def begin(cls, rule_set: RuleSet, timing: Timing, reads_all: bool) -> None:  # noqa: FBT001 - a pool passes by place
+    def begin(
+        cls,
+        rule_set: RuleSet,
+        timing: Timing,
+        pseudonyms: Pseudonyms,
+        validates_all: bool,  # noqa: FBT001 - a pool passes by place
+    ) -> None:
         # Ctrl-C reaches all processes of a terminal; the first one ends the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        cls.people = People(partial(comparable, "person"))
-        cls.look = FirstLook(rule_set, timing, cls.people.sides, reads_all=reads_all)
+        cls.ingest = Ingest(rule_set, timing, pseudonyms, validates_all=validates_all)
 
     @classmethod
     def skim(cls, path: Path, as_of_us: int, bounds: Bounds) -> Part:
-        cls.people.clear()
-        return skim(path, bounds, cls.look, cls.people, as_of_us)
+        cls.ingest.people.clear()
+        return skim(path, bounds, cls.ingest, as_of_us)

@@ -90,7 +90,8 @@ DROPPED: Final = Metric(
     "ringfence_dropped_events_total",
     "counter",
     "Events forgotten before their time because one key had too many.",
-    "Grows: one number or account is flooded, or a sender gives many people one name.",
+    "Grows: one number or account is flooded, or a sender gives many people one name."
+    " `RINGFENCE_MAX_HISTORY` is how many are kept.",
     ("topic",),
 )
 CUT_SHORT: Final = Metric(

@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -25,7 +25,6 @@ from streams.logs import Log, open_log
 from streams.replay import Replay
 from streams.rule_files import read_rules
 from streams.settings import Settings, load_settings
-from streams.skim import Part
 from streams.summary import Summary
 from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 
@@ -67,12 +66,9 @@ def run_replay(request: ReplayRequest) -> int:
     )
     as_of_us = _moment(request.as_of)
     rule_set = read_rules(settings.rules, settings.timing, settings.params)
-    ingest = Ingest(
-        rule_set,
-        settings.timing,
-        pseudonyms_of(settings),
-        validates_all=settings.validates == "all",
-    )
+    pseudonyms = pseudonyms_of(settings)
+    validates_all = settings.validates == "all"
+    ingest = Ingest(rule_set, settings.timing, pseudonyms, validates_all=validates_all)
     begun = time.perf_counter()
     look_seldom()
     with ExitStack() as stack:
@@ -80,7 +76,19 @@ def run_replay(request: ReplayRequest) -> int:
         replay = _replay_of(logs, request, settings, rule_set, ingest, as_of_us=as_of_us)
         letters = stack.enter_context(_letters(request.dead_letters))
         alerts = stack.enter_context(output(request.out))
-        parts = stack.enter_context(_parts(request, settings, rule_set, as_of_us))
+        parts = stack.enter_context(
+            skimmed_parts(
+                request.logs[0],
+                request.jobs,
+                rule_set,
+                settings.timing,
+                pseudonyms,
+                as_of_us=as_of_us,
+                validates_all=validates_all,
+            )
+            if _is_split(request)
+            else nullcontext()
+        )
         stack.enter_context(progress_of(logs, replay.summary))
         written = _Written(alerts, final_only=request.final_only, signals=request.signals)
         replay.run(logs, written.write, letters, parts)
@@ -89,25 +97,14 @@ def run_replay(request: ReplayRequest) -> int:
     return replay.summary.refused.total()
 
 
-def _parts(
-    request: ReplayRequest, settings: Settings, rule_set: RuleSet, as_of_us: int
-) -> AbstractContextManager[Iterable[Part] | None]:
-    """Return what the log's parts come to in several processes; None if this is one job."""
-    if request.jobs > 1 and can_split(request.logs):
-        return skimmed_parts(
-            request.logs[0],
-            request.jobs,
-            rule_set,
-            settings.timing,
-            as_of_us,
-            reads_all=settings.validates == "all",
-        )
-    if request.jobs > 1:
+def _is_split(request: ReplayRequest) -> bool:
+    """Tell whether the log is read in several processes; say so if that was asked in vain."""
+    if request.jobs > 1 and not can_split(request.logs):
         sys.stderr.write(
             "ringfence: --jobs splits one log of JSON lines that is not compressed; this runs as"
             " one job\n"
         )
-    return nullcontext()
+    return request.jobs > 1 and can_split(request.logs)
 
 
 def _replay_of(

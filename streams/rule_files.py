@@ -47,7 +47,7 @@ def read_params(params: Path | None) -> tuple[str, str] | None:
     Raises:
         UsageFailure: It cannot be read.
     """
-    return None if params is None else (str(params), _text(params))
+    return None if params is None else (str(params), _text(params, "parameters"))
 
 
 def _catalogue() -> Mapping[str, str]:
@@ -63,15 +63,15 @@ def _read(path: Path) -> Mapping[str, str]:
     return {str(file): _text(file) for file in found}
 
 
-def _text(file: Path) -> str:
+def _text(file: Path, what: str = "rules") -> str:
     try:
         # Line ends as they are: whoever mends a file leaves them alone.
         return file.read_bytes().decode("utf-8")
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
-        raise UsageFailure(f'rules "{file}" cannot be read: {reason}') from error
+        raise UsageFailure(f'{what} "{file}" cannot be read: {reason}') from error
     except UnicodeDecodeError as error:
-        raise UsageFailure(f'rules "{file}" cannot be read: it is not UTF-8') from error
+        raise UsageFailure(f'{what} "{file}" cannot be read: it is not UTF-8') from error
 
 
 def sentences_of(group: BaseExceptionGroup[BaseException]) -> list[str]:

@@ -21,7 +21,7 @@ from pydantic import (
 
 from rules.events import EVENTS
 from rules.moment import HOUR_US, MINUTE_US, parse_duration, parse_moment
-from rules.timing import Timing
+from rules.timing import MAX_HISTORY, Timing
 from streams.failures import SettingsError
 from streams.security import PREFIX, KafkaSettings, comma_separated
 
@@ -181,6 +181,13 @@ class Settings(KafkaSettings):
     open_for: Duration = Field(
         timedelta(minutes=90), description="how long an interval without an end lasts"
     )
+    max_history: int = Field(
+        MAX_HISTORY,
+        ge=1,
+        le=1_000_000,
+        description="most events of one type that are remembered under one key; of more, the"
+        " earliest are dropped first",
+    )
     start: Annotated[Literal["earliest", "latest"] | int, BeforeValidator(_start)] = Field(
         "earliest",
         description="where a group without commits begins: `earliest`, `latest`, or a moment"
@@ -279,6 +286,7 @@ class Settings(KafkaSettings):
             open_for_us=self.open_for // _MICROSECOND,
             timezone=self.timezone,
             settle_by_type_us=self.settle.by_name_us,
+            max_history=self.max_history,
         )
 
     def lateness_us(self, feed: str) -> int:

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from rules.authoring.people import People, Sample
+from rules.authoring.people import Sample
+from streams.ingest import Ingest, Read
 from streams.logs import BOM
-from streams.wire.first_look import LATEST, MICROSECOND, Batch, FirstLook, to_moment
+from streams.wire.first_look import LATEST, MICROSECOND, Batch, Dropped, to_moment
 from streams.wire.records import FUTURE_LIMIT_US
 
 Key = str | tuple[str, int | None]
@@ -41,6 +42,7 @@ class Skimmed:
         spans: For each partition the least and the greatest time among them.
         dropped: How many they are of each event type, in the order of `FirstLook.dropped`.
         line: The next line as it came, with its end; nothing at the end of the part.
+        read: What that is, read whole, if it could be told here.
     """
 
     begin: int
@@ -49,6 +51,7 @@ class Skimmed:
     spans: dict[Key, list[datetime]]
     dropped: list[int]
     line: bytes
+    read: Read | None
 
 
 @dataclass(slots=True)
@@ -64,29 +67,28 @@ def parts_of(size: int) -> list[Bounds]:
     return [(at, min(at + PART_BYTES, size)) for at in range(0, size, PART_BYTES)]
 
 
-def skim(path: Path, bounds: Bounds, look: FirstLook, people: People, as_of_us: int) -> Part:
+def skim(path: Path, bounds: Bounds, ingest: Ingest, as_of_us: int) -> Part:
     """Return what a part of a file comes to.
 
     Args:
         path: the file, JSON lines and not compressed.
         bounds: of the part.
-        look: the first look, which takes note of `people`.
-        people: nobody yet.
+        ingest: reads its lines; it has met nobody yet.
         as_of_us: the moment after which a record without `recordedtime` is of the future.
 
     Raises:
         OSError: the file cannot be read.
     """
-    skimmer = _Skimmer(look, min(to_moment(as_of_us) + _AHEAD, LATEST))
+    skimmer = _Skimmer(ingest, as_of_us)
     with path.open("rb") as stream:
         end = _line_begin(stream, bounds[1])
         begin = _line_begin(stream, bounds[0])
         stream.seek(begin)
         for at, chunk in _chunks(stream, begin, end):
-            skimmer.go_on(at, look.batch(chunk))
-            people.thin()
+            skimmer.go_on(at, ingest.first_look.batch(chunk))
+            ingest.people.thin()
     skimmer.hand_over(end, end, b"")
-    return Part(skimmer.skimmed, people.samples())
+    return Part(skimmer.skimmed, ingest.people.samples())
 
 
 def _line_begin(stream: io.BufferedReader, at: int) -> int:
@@ -117,10 +119,12 @@ class _Skimmer:
     need no closer look.
     """
 
-    def __init__(self, look: FirstLook, latest: datetime) -> None:
+    def __init__(self, ingest: Ingest, as_of_us: int) -> None:
         self.skimmed: list[Skimmed] = []
-        self._look = look
-        self._latest = latest
+        self._ingest = ingest
+        self._as_of_us = as_of_us
+        self._look = look = ingest.first_look
+        self._latest = min(to_moment(as_of_us) + _AHEAD, LATEST)
         self._known: dict[Key, tuple[datetime, datetime]] = {}
         self._begin = -1
         self._count = 0
@@ -134,29 +138,30 @@ class _Skimmer:
         looks, known = self._look.looks, self._known
         for number, r in enumerate(batch.records):
             key = None if r is None else _key(r)
+            needed = None
             if key is not None:
                 t = r.time
                 bounds = known.get(key)
                 if bounds is None or t > bounds[0]:
                     bounds = self._know(key, t)
                 n = r.recordedtime
-                if (
-                    bounds is not None
-                    and (n is None or t <= n or t <= n + _AHEAD)
-                    and not looks[r.__class__](r.data, t, bounds[1])
-                ):
-                    span = self._spans.get(key)
-                    if span is None:
-                        self._spans[key] = [t, t]
-                    elif t > span[1]:
-                        span[1] = t
-                    elif t < span[0]:
-                        span[0] = t
-                    self._count += 1
-                    continue
-            self.hand_over(
-                at + batch.begin(number), at + batch.begin(number + 1), batch.line(number) + b"\n"
-            )
+                if bounds is not None and (n is None or t <= n or t <= n + _AHEAD):
+                    if not looks[r.__class__](r.data, t, bounds[1]):
+                        self._pass_over(key, t)
+                        continue
+                    needed = r
+            begin, end = at + batch.begin(number), at + batch.begin(number + 1)
+            self.hand_over(begin, end, batch.line(number), needed)
+
+    def _pass_over(self, key: Key, time: datetime) -> None:
+        self._count += 1
+        span = self._spans.get(key)
+        if span is None:
+            self._spans[key] = [time, time]
+        elif time > span[1]:
+            span[1] = time
+        elif time < span[0]:
+            span[0] = time
 
     def _know(self, key: Key, time: datetime) -> tuple[datetime, datetime] | None:
         """Return the bounds from a time on; None for a partition's first line and the future.
@@ -168,13 +173,25 @@ class _Skimmer:
         self._known[key] = ceiling, ceiling - self._look.settle
         return None if is_first or time > self._latest else self._known[key]
 
-    def hand_over(self, begin: int, end: int, line: bytes) -> None:
-        """Note what has been passed over up to a line, and the line."""
+    def hand_over(self, begin: int, end: int, line: bytes, record: Any = None) -> None:  # noqa: ANN401 - a Struct made for these rules
+        """Note what has been passed over up to a line, and the line.
+
+        Args:
+            begin: where the line begins in the file.
+            end: where it ends.
+            line: the line as it came, without its end.
+            record: as first looked at, if it is to be read whole here.
+        """
         dropped = self._look.dropped_so_far()
         since = [now - before for now, before in zip(dropped, self._dropped, strict=True)]
-        self.skimmed.append(
-            Skimmed(max(self._begin, 0), begin, self._count, self._spans, since, line)
-        )
+        read: Read | None = None
+        if record is not None:
+            read = self._ingest.read(line, record, now_us=self._as_of_us, trust_recorded=True)
+            if isinstance(read, Dropped):
+                # Whoever knows the clocks drops it, and counts it then.
+                read, dropped = None, self._look.dropped_so_far()
+        begun, told = max(self._begin, 0), line + b"\n" if begin < end else b""
+        self.skimmed.append(Skimmed(begun, begin, self._count, self._spans, since, told, read))
         self._begin, self._count, self._spans, self._dropped = end, 0, {}, dropped
 
 

@@ -16,6 +16,9 @@ from streams.wire.records import Record
 
 _LONGEST_HEAD: Final = 10_000
 
+Piece = tuple[Batch, Read | None]
+"""Lines, and what the only one of them is if it has been read whole already."""
+
 
 class Source:
     """One log while it is replayed: its next line, and the event time at which that stands.
@@ -78,13 +81,13 @@ class Source:
             for at in range(len(batch.records)):
                 yield batch.line(at)
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Piece]:
         while self._ahead:
-            yield self._ahead.popleft()
+            yield self._ahead.popleft(), None
         for chunk in self._chunks:
-            yield self._ingest.first_look.batch(chunk)
+            yield self._ingest.first_look.batch(chunk), None
 
-    def _from_parts(self, parts: Iterable[Part]) -> Iterator[Batch]:
+    def _from_parts(self, parts: Iterable[Part]) -> Iterator[Piece]:
         """Pass over what has been skimmed, where that was right, and yield all other lines."""
         look = self._ingest.first_look
         for part in parts:
@@ -95,9 +98,9 @@ class Source:
                     self.number += skimmed.count
                     self._passed += skimmed.count
                 elif skimmed.count:
-                    yield look.batch(self.log.piece(skimmed.begin, skimmed.end))
+                    yield look.batch(self.log.piece(skimmed.begin, skimmed.end)), None
                 if skimmed.line:
-                    yield look.batch(skimmed.line)
+                    yield look.batch(skimmed.line), skimmed.read
 
     def _may_skim(self, skimmed: Skimmed) -> bool:
         """Pass over what has been skimmed if that was right; tell whether it was."""
@@ -118,10 +121,11 @@ class Source:
     def is_at_end(self) -> bool:
         """Tell whether there is no next line; the next batch is read where it is needed."""
         while self._at == len(self._batch.records):
-            batch = next(self._pieces, None)
-            if batch is None:
+            piece = next(self._pieces, None)
+            if piece is None:
                 return True
-            self._batch, self._at = batch, 0
+            self._at = 0
+            self._batch, self._read = piece
         return False
 
     def passed(self) -> int:

@@ -12,7 +12,7 @@ import msgspec
 
 from rules.language import load_rules, read_overrides
 from rules.rule import RuleSet
-from rules.timing import Timing
+from rules.timing import MAX_HISTORY, Timing
 from rules.watermark import NEVER_US, Partition
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure, UsageFailure
@@ -38,6 +38,7 @@ class WrittenRules(msgspec.Struct, frozen=True):
     open_for_us: int
     timezone: str
     settle_by_type_us: dict[str, int]
+    max_history: int = MAX_HISTORY
 
     @property
     def timing(self) -> Timing:
@@ -47,6 +48,7 @@ class WrittenRules(msgspec.Struct, frozen=True):
             open_for_us=self.open_for_us,
             timezone=self.timezone,
             settle_by_type_us=self.settle_by_type_us,
+            max_history=self.max_history,
         )
 
     def load(self) -> RuleSet:
@@ -71,6 +73,7 @@ def write_rules(
         open_for_us=timing.open_for_us,
         timezone=timing.timezone,
         settle_by_type_us=dict(timing.settle_by_type_us),
+        max_history=timing.max_history,
     )
 
 

@@ -34,7 +34,8 @@ class SideBySide:
             names = [self._name(rule, held) for rule in rule_set.rules]
             self._names.append(names)
         renamed = (replace(rule, id=name) for name, rule in sorted(self._own.items()))
-        self.rule_set = RuleSet(tuple(renamed))
+        most = max(rule_set.max_history for rule_set in rule_sets)
+        self.rule_set = RuleSet(tuple(renamed), most)
 
     def _name(self, rule: Rule, held: dict[tuple[str, str], str]) -> str:
         # No rule's own id has such a sign in it.
@@ -48,7 +49,8 @@ class SideBySide:
         by_name = {rule.id: rule for rule in self.rule_set.rules}
         readers = []
         for names in self._names:
-            second = RuleSet(tuple(by_name[n] for n in sorted(names))).second_stage
+            own = tuple(by_name[n] for n in sorted(names))
+            second = replace(self.rule_set, rules=own).second_stage
             if second.rules:
                 readers.append((frozenset(names), second))
         return _Engines(self.rule_set.first_stage, self._own, readers, watermarks)

@@ -16,10 +16,10 @@ from rules.timing import Timing
 
 def build_all(checked: Sequence[CheckedRule], timing: Timing) -> RuleSet:
     """Return the rules, by id in ascending order."""
-    return together([build(rule, timing) for rule in checked])
+    return together([build(rule, timing) for rule in checked], timing.max_history)
 
 
-def together(rules: Sequence[Rule]) -> RuleSet:
+def together(rules: Sequence[Rule], max_history: int) -> RuleSet:
     """Return rules as one set, by id in ascending order.
 
     A rule that reads alerts waits for those of the first stage, which can change until they are
@@ -34,7 +34,8 @@ def together(rules: Sequence[Rule]) -> RuleSet:
         tuple(
             replace(rule, settles_after_us=longest_us) if rule.reads_alerts else rule
             for rule in built
-        )
+        ),
+        max_history,
     )
 
 

@@ -1,12 +1,14 @@
 """YAML text as a plain tree that knows where each of its parts stands."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
-from ruamel.yaml.events import (
+from yaml._yaml import CParser
+from yaml._yaml import Mark as CMark
+from yaml.error import Mark, MarkedYAMLError, YAMLError
+from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
     CollectionStartEvent,
@@ -16,7 +18,6 @@ from ruamel.yaml.events import (
     NodeEvent,
     ScalarEvent,
 )
-from ruamel.yaml.nodes import ScalarNode
 
 from rules.language.mistakes import Mistakes, Place, quoted
 
@@ -28,11 +29,15 @@ COMMA_HINT = (
 )
 
 LeafKind = Literal["text", "integer", "number", "truth", "nothing"]
-_KINDS: Mapping[str, LeafKind] = {
-    "tag:yaml.org,2002:int": "integer",
-    "tag:yaml.org,2002:float": "number",
-    "tag:yaml.org,2002:bool": "truth",
-    "tag:yaml.org,2002:null": "nothing",
+# The core schema of YAML 1.2 (10.3.2).
+_KINDS: Final[Mapping[LeafKind, re.Pattern[str]]] = {
+    "nothing": re.compile(r"null|Null|NULL|~|"),
+    "truth": re.compile(r"true|True|TRUE|false|False|FALSE"),
+    "integer": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    "number": re.compile(
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    ),
 }
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 
@@ -116,12 +121,15 @@ def read(
 def _events(text: str, mistakes: Mistakes) -> Iterator[Event]:
     """Yield the parse events up to the first mistake that makes the rest unreadable."""
     try:
-        yield from YAML(typ="safe", pure=True).parse(text)
+        parser = CParser(text)
+        while (event := parser.get_event()) is not None:
+            yield event
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "it cannot be parsed"
         cut = "expected ',' or ']'" in problem
-        mistakes.add(_place(mark), f"this is no YAML: {problem}", COMMA_HINT if cut else None)
+        at = min(_place(mark), _end(text))
+        mistakes.add(at, f"this is no YAML: {problem}", COMMA_HINT if cut else None)
     except (YAMLError, ValueError, OverflowError):
         # What the library says of these names no position, and quotes the file at length.
         mistakes.add(Place(1, 1), "this is no YAML: a character or escape that it does not allow")
@@ -129,7 +137,6 @@ def _events(text: str, mistakes: Mistakes) -> Iterator[Event]:
 
 def _build(events: Iterable[Event], text: str, mistakes: Mistakes) -> Node | None:
     """Return the tree of the first document; what YAML can say beyond JSON is a mistake."""
-    resolver = YAML(typ="safe", pure=True).resolver
     outer: list[tuple[CollectionStartEvent, list[Node]]] = []
     roots: list[Node] = []
     documents = 0
@@ -149,18 +156,21 @@ def _build(events: Iterable[Event], text: str, mistakes: Mistakes) -> Node | Non
             outer.append((event, []))
         elif isinstance(event, ScalarEvent):
             in_flow = bool(outer) and bool(outer[-1][0].flow_style)
-            kind: LeafKind = "text"
-            if event.implicit[0]:
-                tag = resolver.resolve(ScalarNode, event.value, (True, False))
-                kind = _KINDS.get(str(tag), "text")
-            source = text[event.start_mark.index : event.end_mark.index]
-            at = _place(event.start_mark)
-            (outer[-1][1] if outer else roots).append(Leaf(at, event.value, kind, source, in_flow))
+            kind = _kind(event.value) if event.implicit[0] else "text"
+            leaf = Leaf(
+                _place(event.start_mark), event.value, kind, _written(event, text), in_flow
+            )
+            (outer[-1][1] if outer else roots).append(leaf)
         elif isinstance(event, CollectionEndEvent):
             start, children = outer.pop()
             node = _collection(start, children, mistakes)
             (outer[-1][1] if outer else roots).append(node)
     return roots[0] if roots and not outer else None
+
+
+def _kind(text: str) -> LeafKind:
+    """Return what YAML 1.2 takes a plain scalar for."""
+    return next((kind for kind, form in _KINDS.items() if form.fullmatch(text)), "text")
 
 
 def _is_plain(event: NodeEvent, mistakes: Mistakes) -> bool:
@@ -171,8 +181,6 @@ def _is_plain(event: NodeEvent, mistakes: Mistakes) -> bool:
         mistakes.add(at, "found a YAML anchor, wanted a plain value")
     elif isinstance(event, CollectionStartEvent | ScalarEvent) and event.tag is not None:
         mistakes.add(at, "found a YAML tag, wanted a plain value")
-    elif isinstance(event, ScalarEvent) and any("\ud800" <= c <= "\udfff" for c in event.value):
-        mistakes.add(at, "found half a surrogate pair, wanted a character")
     else:
         return True
     return False
@@ -198,8 +206,20 @@ def _collection(start: CollectionStartEvent, children: list[Node], mistakes: Mis
     return Table(at, entries)
 
 
-def _place(mark: StringMark | None) -> Place:
+def _place(mark: Mark | CMark | None) -> Place:
     return Place(1, 1) if mark is None else Place(mark.line + 1, mark.column + 1)
+
+
+def _written(event: ScalarEvent, text: str) -> str:
+    start, end = event.start_mark, event.end_mark
+    assert start is not None, "what the parser has read stands somewhere"
+    assert end is not None, "what the parser has read ends somewhere"
+    return text[start.index : end.index]
+
+
+def _end(text: str) -> Place:
+    """Return where a text ends; the parser takes that for the beginning of another line."""
+    return Place(text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
 def _source_offset(source: str, offset: int) -> int:

@@ -74,15 +74,19 @@ class _Group:
     expressions: list[tuple[int, Expression]]
 
 
-def contradictions(lines: Sequence[Expression], classes: Classes) -> Iterator[Contradiction]:
+def contradictions(
+    lines: Sequence[Expression], classes: Classes, judged: int = 0
+) -> Iterator[Contradiction]:
     """Yield the lines that cannot be true, if all of them must be; one for each term.
 
     Args:
         lines: the conditions.
         classes: the values of fields that are classes.
+        judged: how many of the lines, from the first on, have been judged together before.
     """
     for group in _groups(lines):
-        yield from _contradictions(group, classes)
+        if group.expressions[-1][0] >= judged:
+            yield from _contradictions(group, classes)
 
 
 def empty_term(line: Expression, classes: Classes) -> str | None:

@@ -47,8 +47,9 @@ def _note_contradictions(
     mistakes: Mistakes,
 ) -> None:
     lines = [*before, *own]
-    for found in contradictions([line.condition.expression for line in lines], classes):
-        # What is wrong among the lines before has been noted already, and is noted once.
+    asked = [line.condition.expression for line in lines]
+    for found in contradictions(asked, classes, judged=len(before)):
+        # A mistake is noted once.
         mistakes.add(lines[found.line].at, _says(found, lines), _SO[part.role])
 
 

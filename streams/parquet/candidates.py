@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rules.engine import MAX_HISTORY
 from rules.events import KEYS, Kind
 from rules.rule import By, Rule, RuleSet, Step
 from rules.screen import Screen
@@ -88,6 +87,7 @@ class Candidates:
         """
         self._log = log
         self._columns = {column.name: column for column in log.columns}
+        self._max_history = rule_set.max_history
         self._groups = _groups(rule_set.first_stage)
         self._second = rule_set.second_stage
         self._terms = {spec.name: Terms(spec, self._columns) for spec in DROPPABLE}
@@ -206,7 +206,7 @@ class Candidates:
                 f"SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM {TABLE}"
                 f" WHERE {key} IS NOT NULL GROUP BY {key}, type)"
             )
-            if self._log.scalar(unlike) or self._log.scalar(most) >= MAX_HISTORY:
+            if self._log.scalar(unlike) or self._log.scalar(most) >= self._max_history:
                 return False
         return True
 

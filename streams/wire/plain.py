@@ -67,7 +67,6 @@ def plain_record(
         time_us=time_us,
         start_us=start_us,
         data=data,
-        spec=spec,
         feed=told.feed,
         partition=told.partition,
         recordedtime_us=recorded_us,

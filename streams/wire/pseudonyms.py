@@ -43,11 +43,16 @@ class Pseudonyms:
                 f"the pseudonym key has {len(key)} characters, wanted {KEY_LENGTH} or more"
             )
         # The key's part is the same for all: it is hashed once, which halves the work.
+        self._made_of = (key, withheld_values)
         block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._withheld = frozenset(value.lower() for value in withheld_values)
         self._cached = lru_cache(_CACHED)(self._make)
+
+    def __reduce__(self) -> tuple[type["Pseudonyms"], tuple[bytes, frozenset[str]]]:
+        """Let another process make the same pseudonyms."""
+        return Pseudonyms, self._made_of
 
     def of(self, kind: str, text: str) -> str:
         """The pseudonym of a text as a record has it; texts of different kinds never share one."""

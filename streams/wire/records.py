@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from rules.events import (
     BY_WIRE_TYPE,
+    EVENTS,
     INTEGER_LIMIT,
     WANTED,
     EventSpec,
@@ -59,7 +60,6 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         time_us: When what it reports happened; of a heartbeat: its watermark.
         start_us: When the event started.
         data: The known fields in normal form.
-        spec: The event's type.
         feed: Where a recorded log says that it came from.
         partition: Likewise.
         recordedtime_us: When a recorded log says that it was recorded.
@@ -73,10 +73,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     time_us: int
     start_us: int
     data: dict[str, Scalar]
-    spec: EventSpec
     feed: str | None = None
     partition: int | None = None
     recordedtime_us: int | None = None
+
+    @property
+    def spec(self) -> EventSpec:
+        """What the contract says of its type."""
+        return EVENTS[self.type]
 
     def __repr__(self) -> str:
         """Return what it is without its data: that holds raw identifiers, and texts get logged."""
@@ -357,7 +361,6 @@ def _record(
         time_us=time_us,
         start_us=start_us,
         data=data,
-        spec=envelope.spec,
         feed=_readable_text(value.get("feed")),
         partition=_readable_count(value.get("partition")),
         recordedtime_us=_readable_moment(value.get("recordedtime")),

@@ -47,7 +47,7 @@ def test_help_names_every_command_and_gives_examples() -> None:
     [
         (
             ("chekc",),
-            'no command "chekc", wanted one of demo, test, check, run, install, sbom, lock',
+            'no command "chekc", wanted one of demo, test, check, run, install, sbom, lint, lock',
         ),
         (("check", "rules"), 'check takes no arguments, found "rules"'),
         (("install", "--all"), 'install takes nothing or --runtime, found "--all"'),
@@ -243,14 +243,18 @@ def test_check_runs_every_tool_whatever_the_others_say(made: Tiny) -> None:
 def test_test_runs_the_fast_ones_first_and_stops_there_if_they_fail(made: Tiny) -> None:
     calls = made.fake_tools(failing="nothing")
     assert made.dev("test").returncode == 0
+    fast = ["coverage erase", "coverage run -m pytest -n auto -m not broker and not slow"]
     assert calls.read_text().splitlines() == [
-        "pytest -n auto -m not broker and not slow",
+        *fast,
+        "coverage combine --quiet",
+        "coverage report --include rules/* --fail-under 100",
+        "coverage report --fail-under 95",
         "pytest -n auto -m slow and not broker",
         "pytest -m broker",
     ]
     calls = made.fake_tools(failing="*not*")
     assert made.dev("test").returncode == 1
-    assert calls.read_text() == "pytest -n auto -m not broker and not slow\n"
+    assert calls.read_text().splitlines() == fast
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from rules.timing import Timing
 from streams.failures import SettingsError
@@ -25,7 +25,7 @@ Object = dict[str, Any]
 
 def objects_of(file: Path) -> list[Object]:
     """Return the objects of one file."""
-    return list(YAML(typ="safe").load_all(file.read_text(encoding="utf-8")))
+    return list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
 
 
 KUSTOMIZATION = objects_of(FOLDER / "kustomization.yaml")[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from streams.metrics import METRICS, Metric
 from streams.settings import Settings
@@ -172,7 +172,7 @@ def test_every_setting_that_the_page_and_the_metrics_name_is_one() -> None:
 
 def expressions() -> Iterator[str]:
     """Yield every query of the alert rules and of the dashboard."""
-    groups = YAML(typ="safe").load(RULES.read_text(encoding="utf-8"))["groups"]
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
     yield from (rule["expr"] for group in groups for rule in group["rules"])
     panels: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     yield from (target["expr"] for panel in panels for target in panel["targets"])

@@ -17,7 +17,6 @@ from rules.condition import (
     Thresholds,
     Unknown,
 )
-from rules.engine import MAX_HISTORY
 from rules.events import EVENTS, KEYS, Kind, Scalar, Value
 from rules.fact import Event, Fact, Identity, Mark, key_of, make_event
 from rules.moment import HOUR_US, MINUTE_US, format_duration
@@ -25,7 +24,7 @@ from rules.money import Money
 from rules.reach import Reading, Relation, RelationKind, span_of
 from rules.rule import Band, By, Message, Option, Raise, Rule, RuleSet, Step
 from rules.stages import Engine
-from rules.timing import Timing
+from rules.timing import MAX_HISTORY, Timing
 from rules.watermark import END_US, NEVER_US
 from tests.rules.oracle import Record
 
@@ -349,10 +348,10 @@ class Bench:
         max_history: int = MAX_HISTORY,
     ) -> None:
         self.timing = timing
-        self.rule_set = RuleSet(tuple(rules))
+        self.rule_set = RuleSet(tuple(rules), max_history)
         self.feeds = tuple(feeds)
         roster = {(feed, 0): NEVER_US for feed in feeds}
-        self.engine = Engine(self.rule_set, roster, max_history=max_history)
+        self.engine = Engine(self.rule_set, roster)
         self.correlator = self.engine.first
         self.written: list[Alert] = []
         self.revision = 0

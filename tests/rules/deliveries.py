@@ -4,16 +4,16 @@ Every delivery has repeats, several feeds, and marks wherever truth allows them.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, NamedTuple
 
 from rules.alert import Alert
-from rules.engine import MAX_HISTORY
 from rules.fact import Event, Fact, Mark
 from rules.rule import By
 from rules.screen import Screen
 from rules.stages import Engine
+from rules.timing import MAX_HISTORY
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from tests.rules.build import ORIGIN_US, event_of, facts_of
 from tests.rules.oracle import Claim, Claims, Record, Shown
@@ -172,7 +172,7 @@ def kinds_of(world: World, event: Event, screen: Screen | None) -> Sequence[By]:
 def begin(world: World, delivery: Delivery, max_history: int = MAX_HISTORY) -> Engine:
     """An engine that has heard nothing yet."""
     roster = dict.fromkeys(delivery.declared, NEVER_US)
-    return Engine(world.rule_set, roster, max_history=max_history)
+    return Engine(replace(world.rule_set, max_history=max_history), roster)
 
 
 def run(world: World, delivery: Delivery, screen: Screen | None = None) -> list[Alert]:

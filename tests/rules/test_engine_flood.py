@@ -6,10 +6,10 @@ from types import FrameType
 
 import pytest
 
-from rules.engine import MAX_HISTORY
 from rules.moment import HOUR_US, MINUTE_US
 from rules.reach import RelationKind
 from rules.rule import Rule
+from rules.timing import MAX_HISTORY
 from tests.rules.build import (
     CALL,
     TIMING,

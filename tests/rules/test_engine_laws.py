@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,13 +13,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, encode_alert
-from rules.engine import MAX_HISTORY, Correlator
+from rules.engine import Correlator
 from rules.fact import Fact, Mark
 from rules.history import Rows
 from rules.moment import format_moment
 from rules.rule import RuleSet
 from rules.screen import Screen
 from rules.stages import Claims
+from rules.timing import MAX_HISTORY
 from rules.watermark import NEVER_US, Watermarks
 from tests.rules.build import SIGNAL
 from tests.rules.deliveries import (
@@ -98,9 +100,8 @@ class _Logged(Correlator):
     """A correlator that keeps the log of its rows, what it wrote, and its watermarks before."""
 
     def __init__(self, rule_set: RuleSet, like: Correlator, cap: int) -> None:
-        super().__init__(rule_set, like.watermarks.as_mapping(), max_history=cap)
-        self.rule_set = rule_set
-        self.cap = cap
+        self.rule_set = replace(rule_set, max_history=cap)
+        super().__init__(self.rule_set, like.watermarks.as_mapping())
         self.log: list[tuple[Sequence[Fact | Mark], int, list[Alert]]] = []
         self.vectors = [self.watermarks.as_mapping()]
         self.oldest: list[int | None] = [None]
@@ -131,7 +132,7 @@ def _since(lane: _Logged, stop: int) -> list[list[Alert]]:
     """Restart a lane before a step, compare what it writes from there on; return all of that."""
     oldest = lane.oldest[stop]
     since = stop if oldest is None else oldest
-    rebuilt = Correlator(lane.rule_set, lane.vectors[since], max_history=lane.cap)
+    rebuilt = Correlator(lane.rule_set, lane.vectors[since])
     written: list[list[Alert]] = [[] for _ in range(since)]
     for number in range(since, len(lane.log)):
         rows, revision, expected = lane.log[number]

@@ -70,6 +70,16 @@ def test_replay_warns_that_pseudonyms_are_made_with_a_published_key(log: Path) -
     assert other.stdout != ringfence("replay", log).stdout
 
 
+def test_an_alert_whose_call_goes_beyond_the_flood_limit_keeps_what_it_says(log: Path) -> None:
+    later = CALL.replace('"c1', '"c2').replace("T10:0", "T10:5")
+    log.write_text(f"{CALL}\n{PAY}\n{later}\n", encoding="utf-8")
+    for limit, is_truncated in (("2", None), ("1", True)):
+        done = ringfence("replay", log, "--final-only", RINGFENCE_MAX_HISTORY=limit)
+        (alert,) = [json.loads(line)["data"] for line in done.stdout.splitlines()]
+        assert alert["evidence"][0]["id"] == "c1"
+        assert alert.get("truncated") is is_truncated
+
+
 def test_replay_reads_standard_input(log: Path) -> None:
     piped = ringfence("replay", "-", stdin=log.read_text(encoding="utf-8"))
     assert piped.returncode == 0
@@ -121,6 +131,7 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
         (["{folder}"], 3, 'log "{folder}" cannot be read: is a directory'),
         (["{log}", "--out", "no/where.jsonl"], 3, '"no/where.jsonl" cannot be written: no such'),
         (["{log}", "--rules", "no.yaml"], 2, 'rules "no.yaml" cannot be read: no such file'),
+        (["{log}", "--params", "no.yaml"], 2, 'parameters "no.yaml" cannot be read: no such file'),
         (["{log}", "--rules", "{folder}"], 2, 'rules "{folder}" holds no *.yaml file'),
         (["{log}", "--lateness", "soon"], 2, '--lateness: "soon" is not a duration'),
         (["{log}", "--as-of", "today"], 2, '--as-of: "today" is not a moment with an offset'),

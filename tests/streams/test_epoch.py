@@ -20,7 +20,6 @@ def digest(
     key: bytes = b"one secret",
     roster: dict[str, int] | None = None,
     withheld: tuple[str, ...] = ("private", "unknown"),
-    caps: tuple[int, ...] = (),
 ) -> str:
     """Return a digest with all but one thing as usual."""
     return digest8(
@@ -28,7 +27,6 @@ def digest(
         pseudonym_key=key,
         roster=roster or {"calls": 2, "transactions": 4},
         withheld_values=withheld,
-        caps=caps,
     )
 
 
@@ -42,7 +40,7 @@ def test_all_that_facts_depend_on_makes_another_epoch() -> None:
         digest(roster={"calls": 2, "transactions": 5}),
         digest(roster={"calls": 2}),
         digest(withheld=("private",)),
-        digest(caps=(10_000,)),
+        digest(replace(RULES, max_history=9_999)),
     ]
     assert len(set(digests)) == len(digests)
     assert all(len(text) == 8 for text in digests)

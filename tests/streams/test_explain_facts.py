@@ -8,7 +8,6 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from rules.engine import Correlator
 from rules.fact import Mark
 from rules.moment import DAY_US, HOUR_US
 from rules.watermark import NEVER_US, FeedClock
@@ -46,9 +45,13 @@ app.command()(explain)
 class Bench:
     """What a worker would have written, written by hand."""
 
-    def __init__(self, kafka: MemoryKafka, rules: Path) -> None:
+    def __init__(self, kafka: MemoryKafka, rules: Path, environ: Mapping[str, str]) -> None:
         self.kafka = kafka
-        self.environ = {"RINGFENCE_PSEUDONYM_KEY": SECRET, "RINGFENCE_RULES": str(rules)}
+        self.environ = {
+            "RINGFENCE_PSEUDONYM_KEY": SECRET,
+            "RINGFENCE_RULES": str(rules),
+            **environ,
+        }
         self.settings = load_settings(self.environ)
         self.rules = read_rules(rules, self.settings.timing)
         roster = {"calls": 1, "transactions": 1}
@@ -111,15 +114,17 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Give a facts log that is empty."""
+def bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Bench:
+    """Give a facts log that is empty; a parameter is further settings."""
     rules = tmp_path / "rules"
     rules.mkdir()
     for name, text in {f"{NAME}.yaml": RULE, **CAMPAIGNS}.items():
         (rules / name).write_text(text, encoding="utf-8")
     kafka = MemoryKafka()
     kafka.use(monkeypatch)
-    return Bench(kafka, rules)
+    return Bench(kafka, rules, getattr(request, "param", {}))
 
 
 def sentence(result: Result, code: int = 2) -> str:
@@ -167,15 +172,12 @@ def test_what_came_too_late_and_what_was_let_go_are_told_apart(bench: Bench) -> 
     assert "of these facts the worker has made no alert of this rule" in notes
 
 
+@pytest.mark.parametrize("bench", [{"RINGFENCE_MAX_HISTORY": "2"}], indirect=True)
 def test_what_a_flood_limit_took_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(4):
         bench.tell(call(n, TEN_O_CLOCK - n * SECOND_US, person="cust-1"))
     bench.tell(transfer(1, TEN_O_CLOCK + 60 * SECOND_US))
-    limits = Correlator.__init__.__kwdefaults__
-    assert limits is not None
-    with monkeypatch.context() as limited:
-        limited.setitem(limits, "max_history", 2)
-        assert "dropped by the flood limit of the worker: 2 events of this key" in bench.notes()
+    assert "dropped by the flood limit of the worker: 2 events of this key" in bench.notes()
     monkeypatch.setattr("rules.matching.MAX_TRIED", 0)
     assert "the worker's search for a match ended early at the flood limit" in bench.notes()
 

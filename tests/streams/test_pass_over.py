@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.alert import encode_alert
-from rules.authoring.people import People
 from rules.moment import MINUTE_US, parse_moment
 from rules.timing import Timing
 from streams.ingest import Ingest
@@ -20,7 +19,6 @@ from streams.logs import BOM, Log
 from streams.replay import Replay
 from streams.rule_files import read_rules
 from streams.skim import Part, skim
-from streams.wire.first_look import FirstLook
 from streams.wire.pseudonyms import PUBLISHED_KEY, Pseudonyms
 
 TIMING = Timing()
@@ -152,12 +150,11 @@ def replay(
 
 def skimmed(path: Path, part_bytes: int) -> Iterator[Part]:
     """Yield what the parts of a file come to, of so many bytes each."""
-    people = People(str)
-    look = FirstLook(RULES, TIMING, people.sides)
+    ingest = Ingest(RULES, TIMING, Pseudonyms(PUBLISHED_KEY, frozenset({"unknown"})))
     size = path.stat().st_size
     for begin in range(0, size, part_bytes):
-        people.clear()
-        yield skim(path, (begin, min(begin + part_bytes, size)), look, people, AS_OF_US)
+        ingest.people.clear()
+        yield skim(path, (begin, min(begin + part_bytes, size)), ingest, AS_OF_US)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 3), st.sampled_from([7, 300, 5000]))

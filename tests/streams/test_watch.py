@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client.parser import text_string_to_metric_families
 
-from rules.engine import MAX_HISTORY
+from rules.timing import MAX_HISTORY
 from rules.watermark import NEVER_US
 from streams import closing as closing_module
 from streams import intake as intake_module
