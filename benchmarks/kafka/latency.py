@@ -21,6 +21,8 @@ _STEP_S: Final = 0.005
 _WARM_S: Final = 5.0
 _LINGER_S: Final = 5.0
 _READY_S: Final = 12.0
+_FEWEST: Final = 2
+"""Alerts without which there are no percentiles."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ async def _measure(heat: Heat, lines: Sequence[bytes], per_second: int) -> Delay
     first_us = min(appended.values()) + _WARM_S * 1e6
     counted = {match: at for match, at in complete.items() if at > first_us}
     delays_ms = [found[m] - at / 1000 for m, at in counted.items() if m in found]
+    if len(delays_ms) < _FEWEST:
+        raise RuntimeError(f"{len(delays_ms)} alerts came in time")
     return Delays(heat.name, delays_ms, len(counted.keys() - found.keys()), cpu_share)
 
 
