@@ -32,8 +32,7 @@ than a third, so a set is what lies within three bounds that move a little with 
 No rule is asked about an event by itself. Conditions that an event alone decides are judged once
 for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
 together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never
-too few: their ranges are the widest of their rules', and an anchor with an open alert is always
-judged.
+too few: all within the widest range of the parts that the event fits, or with an open alert.
 
 Everything that one input record causes is one step, with at most one record per alert.
 
@@ -349,6 +348,12 @@ class Correlator:
                 self._changed[case_key] = case
         history.drop(least)
         self.counts["remembered"] -= 1
+        # A flood would leave a note of each event that was dropped, until its time has come.
+        if len(self._forgettable) > 2 * self.counts["remembered"] + 1_000:
+            self._forgettable = sorted(filter(self._is_remembered, self._forgettable))
+
+    def _is_remembered(self, note: tuple[int, str, Identity]) -> bool:
+        return note[1] in self._histories and self._histories[note[1]].row(note[2]) is not None
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
