@@ -185,6 +185,13 @@ class Correlator:
         """Return for each rule, part and type of event how many events failed as unknown."""
         return {plan.rule.id: self._judging.lost(plan.number) for plan in self._plans}
 
+    def count(self, fact: Fact, times: int) -> None:
+        """Count how so many events stand, all like this one, that can be in no match."""
+        by, _, _ = fact.key.partition(":")
+        use = self._uses.get((by, fact.event.identity.type))
+        if use is not None:
+            use.own.count(fact.event, times)
+
     def remembered(self) -> tuple[int, int]:
         """Return how many keys have a history, and how many events those hold together."""
         return self._memory.size

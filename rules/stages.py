@@ -61,6 +61,14 @@ class Engine:
         """Return for each rule, part and type of event how many events failed as unknown."""
         return {**self.first.lost(), **self.second.lost()}
 
+    def count(self, fact: Fact, times: int) -> None:
+        """Count what rules lose of so many events, all like this one, that can be in no match.
+
+        It is as if they had been observed, but that nothing is remembered.
+        """
+        self.first.count(fact, times)
+        self.second.count(fact, times)
+
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.
 

@@ -240,6 +240,7 @@ class Worker:
             sender=ports,
             offsets=ports,
             clock_us=self._kafka.now_us,
+            longest_s=self._longest_s,
         )
         stations: dict[str, Any] = dict.fromkeys(EPOCH.roster, taking_in)
         self._agents = [asyncio.create_task(self._work(taking_in)) for _ in range(2)]
