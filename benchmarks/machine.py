@@ -16,7 +16,8 @@ def described() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     cores = os.cpu_count()
     return (
-        f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB; {platform.system()} "
+        f"{_processor()}, {cores} cores, {_memory_gb():.0f} GB, "
+        f"load {os.getloadavg()[1]:.1f} at the end; {platform.system()} "
         f"{platform.release().split('-')[0]}, Python {platform.python_version()}; {versions}, "
         f"revision {_revision()}"
     )

@@ -215,13 +215,13 @@ def _totals(looked_at: Sequence[Field], members: Members) -> Json:
 
 def _sampled(event: Event) -> Json:
     """Return where a member of a set is found: of an alert, the anchor, where the bank can act."""
-    data = event.data
     if event.identity.type != "alert":
         return _coordinates(event)
+    fields = event.fields
     return {
-        "source": data["anchor_source"],
-        "type": data["anchor_type"],
-        "id": data["anchor_id"],
+        "source": fields["anchor_source"],
+        "type": fields["anchor_type"],
+        "id": fields["anchor_id"],
         "at": format_moment(event.start_us),
     }
 

@@ -32,8 +32,13 @@ than a third, so a set is what lies within three bounds that move a little with 
 No rule is asked about an event by itself. Conditions that an event alone decides are judged once
 for all rules, as a mask of those that hold (`rules.judging`), and rules of one shape are asked
 together which anchors a change could touch (`rules.groups`). Those ask too many anchors, never
-too few: their ranges are the widest of their rules', and an anchor with an open alert is always
-judged.
+too few: all within the widest range of the parts that the event fits, or with an open alert.
+
+A match takes a least number of events of certain types (`rules.fewest`): as long as a key has
+fewer, nothing is judged, and a rebuild does not even read them, for no alert can be open there. A
+history that nothing touches rests as the rows that tell its events (`rules.memory`); from those it
+follows whole. What is needed no more is taken away when a history is touched, before anything is
+judged, so it does not matter what is packed when, nor when it is cleared away.
 
 Everything that one input record causes is one step, with at most one record per alert.
 
@@ -42,31 +47,26 @@ stage less what the alerts of that stage still wait for; `rules.stages` puts the
 """
 
 import heapq
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from rules.alert import Alert
 from rules.case import Case, CaseKey, least_of_each_type
 from rules.claim import Teller
-from rules.fact import Event, Fact, Identity, Mark, greatest
-from rules.groups import Group, group_plans
+from rules.fact import Event, Fact, Identity, Mark, greatest, key_of
+from rules.fewest import Fewest
+from rules.groups import Group
 from rules.history import FirstRows, History
-from rules.judging import Judging, Lost, Mask, OwnConditions
+from rules.judging import Judging, Lost, Mask
 from rules.matching import Change, Found, match, rematch
+from rules.memory import Memory
 from rules.plan import Plan, make_plan
+from rules.row import Sealed, decode_event
 from rules.rule import RuleSet
+from rules.timing import Timing
+from rules.use import Use, make_uses
 from rules.watermark import END_US, NEVER_US, Partition, Watermarks
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """What an event of one type under one kind of key is good for, and for how long."""
-
-    own: OwnConditions
-    groups: tuple[Group, ...]
-    keep_us: int
 
 
 class _Arrival(NamedTuple):
@@ -95,6 +95,7 @@ class Correlator:
         rule_set: RuleSet,
         watermarks: Mapping[Partition, int],
         *,
+        timing: Timing,
         since_us: int = NEVER_US,
     ) -> None:
         """Begin with nothing remembered.
@@ -103,6 +104,7 @@ class Correlator:
             rule_set: the checked rules of one stage.
             watermarks: the roster, each feed partition with its watermark in microseconds;
                 `NEVER_US` for one that has not been heard.
+            timing: what the events were made with.
             since_us: the moment from which on every event is in the log. A rule judges no anchor
                 that starts less than its reach after that: events that count there may be missing.
         """
@@ -112,48 +114,44 @@ class Correlator:
         self.counts: Counter[str] = Counter()
         self._max_history = rule_set.max_history
         self._since_us = since_us
+        self._timing = timing
         self._judging = Judging(rule_set.rules)
         self._plans = [make_plan(n, rule, self._judging) for n, rule in enumerate(rule_set.rules)]
         self._tellers = [Teller(plan) for plan in self._plans]
-        self._uses = self._make_uses()
-        self._histories: dict[str, History] = {}
+        self._uses = make_uses(self._plans, self._judging)
         # The open alerts that need an event, by key. Of the events of one type that an alert
         # rests on only the least is noted: caps drop it first.
         self._resting: dict[str, dict[Identity, set[CaseKey]]] = {}
         self._first_rows = FirstRows()
-        self._forgettable: list[tuple[int, str, Identity]] = []
+        self._fewest = Fewest(self._plans)
+        self._memory = Memory(
+            self._uses,
+            timing,
+            fewest=self._fewest,
+            open_keys=self._resting.keys(),
+            most_rows=rule_set.max_history,
+        )
         self._cases: dict[CaseKey, Case] = {}
         self._closing: list[tuple[int, CaseKey]] = []
         self._changed: dict[CaseKey, Case] = {}
 
-    def _make_uses(self) -> dict[tuple[str, str], _Use]:
-        groups: dict[tuple[str, str], list[Group]] = defaultdict(list)
-        keep_us: Counter[tuple[str, str]] = Counter()
-        for group in group_plans(self._plans):
-            for event_type in group.types:
-                groups[group.by, event_type].append(group)
-        for plan in self._plans:
-            for event_type in {t for of_part in plan.signatures for t in of_part}:
-                key = (plan.rule.by, event_type)
-                keep_us[key] = max(keep_us[key], plan.rule.keep_us)
-        return {
-            key: _Use(self._judging.own[key], tuple(found), keep_us[key])
-            for key, found in groups.items()
-        }
-
-    def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
+    def observe(self, rows: Sequence[Fact | Sealed | Mark], revision: int) -> list[Alert]:
         """Take in the rows that one step brings and return the alert records it causes.
 
         Args:
-            rows: facts first, as they follow from one input record, then marks.
+            rows: facts first, as they follow from one input record, then marks. What is sealed
+                is read only once something could follow from it, and counts for nothing that
+                `lost` tells.
             revision: the step's number; it must grow from step to step.
         """
         for row in rows:
             if isinstance(row, Fact):
                 self._take(row.key, row.event, revision)
+            elif isinstance(row, Sealed):
+                self._set_aside(row, revision)
             elif self.watermarks.raise_to((row.feed, row.partition), row.watermark_us):
                 self._close()
-                self._forget()
+                self._memory.forget(self.watermarks.minimum_us)
         return list(self._write(revision)) if self._changed else []
 
     @property
@@ -187,9 +185,30 @@ class Correlator:
         """Return for each rule, part and type of event how many events failed as unknown."""
         return {plan.rule.id: self._judging.lost(plan.number) for plan in self._plans}
 
+    def count(self, fact: Fact, times: int) -> None:
+        """Count how so many events stand, all like this one, that can be in no match."""
+        by, _, _ = fact.key.partition(":")
+        use = self._uses.get((by, fact.event.identity.type))
+        if use is not None:
+            use.own.count(fact.event, times)
+
     def remembered(self) -> tuple[int, int]:
         """Return how many keys have a history, and how many events those hold together."""
-        return len(self._histories), self.counts["remembered"]
+        return self._memory.size
+
+    def _set_aside(self, sealed: Sealed, revision: int) -> None:
+        """Take in a fact, and read it only if something could follow from it."""
+        use = self._uses.get((sealed.by, sealed.type))
+        if use is None:
+            return
+        minimum_us = self.watermarks.minimum_us
+        until_us = sealed.start_us + use.keep_us
+        if until_us < minimum_us:
+            self.counts["below_horizon"] += 1
+        elif self._memory.set_aside(sealed, until_us, minimum_us):
+            self._first_rows.note(revision, until_us)
+        else:
+            self._take(sealed.key, decode_event(sealed.row, self._timing), revision)
 
     def _take(self, key: str, arrived: Event, revision: int) -> None:
         by, value = key.split(":", 1)
@@ -201,9 +220,7 @@ class Correlator:
         if needed_until_us < self.watermarks.minimum_us:
             self.counts["below_horizon"] += 1
             return
-        history = self._histories.get(key)
-        if history is None:
-            history = self._histories[key] = History()
+        history = self._memory.touch(by, key, needed_until_us, self.watermarks.minimum_us)
         held = history.row(identity)
         event = arrived if held is None else greatest(held[2], arrived)
         if held is not None and event is held[2]:
@@ -211,24 +228,30 @@ class Correlator:
         fits = use.own.fits(event, None if held is None else held[2])
         history.put(event, fits)
         if held is None:
-            self.counts["remembered"] += 1
             self._first_rows.note(revision, needed_until_us)
-            heapq.heappush(self._forgettable, (needed_until_us, key, identity))
             is_first = not history.may_have_dropped(event)
-            arrival = _Arrival(key, value, event, fits, is_new=True, is_first=is_first)
-            self._judge_touched(use, arrival)
+            if self._may_match(by, history, event, fits):
+                arrival = _Arrival(key, value, event, fits, is_new=True, is_first=is_first)
+                self._judge_touched(use, arrival)
             self._keep_within_cap(key, event)
-        else:
-            fits |= held[3]
+            return
+        fits |= held[3]
+        if self._may_match(by, history, event, fits):
             arrival = _Arrival(key, value, event, fits, is_new=False, is_first=False)
             self._judge_touched(use, arrival)
 
-    def _judge_touched(self, use: _Use, arrival: _Arrival) -> None:
+    def _may_match(self, by: str, history: History, event: Event, fits: Mask) -> bool:
+        """Tell whether there are events enough for some rule to match, or to have matched."""
+        if len(history) == 1:
+            return fits & self._fewest.fits_alone(by, event.identity.type) != 0
+        return len(history) >= self._fewest.events(by, history.types)
+
+    def _judge_touched(self, use: Use, arrival: _Arrival) -> None:
         """Judge the anchors whose match an event that has just changed could touch."""
         key, value, event, fits, is_new, is_first = arrival
         if not fits:
             return
-        history = self._histories[key]
+        history = self._memory[key]
         for group in use.groups:
             for anchor, rules in group.touched(history, event, fits):
                 for plan in self._to_judge(group, rules, key, value, anchor):
@@ -246,8 +269,11 @@ class Correlator:
         self, group: Group, rules: Mask, key: str, value: str, anchor: Event
     ) -> Iterator[Plan]:
         """Yield the plans that could match at an anchor, and those that have an alert there."""
-        possible = group.possible(self._histories[key], anchor, rules)
-        yield from group.plans(possible)
+        possible = group.possible(self._memory[key], anchor, rules)
+        number = len(self._memory[key])
+        for plan in group.plans(possible):
+            if number >= self._fewest.of_plan[plan.number]:
+                yield plan
         # Without an alert that rests on something there is none to take away.
         if key in self._resting:
             for plan in group.plans(rules & ~possible):
@@ -267,7 +293,7 @@ class Correlator:
         case = self._cases.get(case_key)
         if case is not None and case.frozen:
             return
-        found = self._find(plan, self._histories[key], anchor, case, change)
+        found = self._find(plan, self._memory[key], anchor, case, change)
         if found.match is not None:
             self._hold(key, case_key, case, found)
         elif case is not None:
@@ -299,9 +325,9 @@ class Correlator:
         # What a search has left out stays out until everything is searched again.
         name = (plan.number, anchor.identity)
         if found.cut_short:
-            history.cut_short.add(name)
+            history.cut_short |= {name}
         elif is_whole:
-            history.cut_short.discard(name)
+            history.cut_short -= {name}
         return Found(found.match, name in history.cut_short)
 
     def _hold(self, key: str, case_key: CaseKey, case: Case | None, found: Found) -> None:
@@ -331,13 +357,17 @@ class Correlator:
         """Note the events with which an open alert stands or falls, in place of those before."""
         resting = self._resting.setdefault(key, {})
         for identity in case.rests_on - events:
-            resting[identity].discard(case_key)
+            # A cap may have dropped it.
+            if left := resting.pop(identity, set()) - {case_key}:
+                resting[identity] = left
         for identity in events - case.rests_on:
             resting.setdefault(identity, set()).add(case_key)
         case.rests_on = events
+        if not resting:
+            del self._resting[key]
 
     def _keep_within_cap(self, key: str, event: Event) -> None:
-        history = self._histories[key]
+        history = self._memory[key]
         least = history.least_beyond(self._max_history, event.identity.type)
         if least is None:
             return
@@ -348,7 +378,6 @@ class Correlator:
                 case.freeze()
                 self._changed[case_key] = case
         history.drop(least)
-        self.counts["remembered"] -= 1
 
     def _close(self) -> None:
         while self._closing and self._closing[0][0] < self.watermarks.minimum_us:
@@ -357,21 +386,6 @@ class Correlator:
             if case is not None:
                 case.final = True
                 self._changed[key] = case
-
-    def _forget(self) -> None:
-        while self._forgettable and self._forgettable[0][0] < self.watermarks.minimum_us:
-            _, key, identity = heapq.heappop(self._forgettable)
-            history = self._histories.get(key)
-            # A cap may have dropped it before its time.
-            if history is None or history.row(identity) is None:
-                continue
-            history.forget(identity)
-            self.counts["remembered"] -= 1
-            if key in self._resting:
-                self._resting[key].pop(identity, None)
-            if not history:
-                del self._histories[key]
-                self._resting.pop(key, None)
 
     def _write(self, revision: int) -> Iterator[Alert]:
         changed, self._changed = self._changed, {}
@@ -385,6 +399,7 @@ class Correlator:
             now = (case.state, case.final, case.content)
             if case.final or (case.written is None and case.state == "withdrawn"):
                 del self._cases[key]
+                self._rest(key_of(case.plan.rule.by, case.key), key, case, frozenset())
             if now == case.written or case.is_silent:
                 continue
             case.written = now

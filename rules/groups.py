@@ -3,11 +3,12 @@
 Of most events nothing can follow, whatever the number of rules: there is no anchor near, or a
 step that every match needs has nothing to bind. Rules whose anchors and needed steps bind the
 same types of events make a group, and both questions are asked once for all of it, with the
-widest of their ranges; what is left is asked of each rule with its own.
+widest range of the parts that the event fits; what is left is asked of each rule with its own.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from rules.fact import Event
 from rules.history import History
@@ -17,37 +18,60 @@ from rules.plan import Plan
 _MOST_KNOWN = 4_096
 
 
+class _Part(NamedTuple):
+    """A part of a rule, or of several: where its events start, from the start of the anchor."""
+
+    rules: Mask
+    least_us: int
+    greatest_us: int
+
+    def beside(self, other: "_Part") -> "_Part":
+        """Return both as one, with the widest of their ranges."""
+        return _Part(
+            self.rules | other.rules,
+            min(self.least_us, other.least_us),
+            max(self.greatest_us, other.greatest_us),
+        )
+
+
 class _Table:
-    """Which rules have a part of one type of event that fits, by the signatures that do."""
+    """Which rules have a part of one type of event that fits, by the signatures that do.
+
+    Attributes:
+        all: All of the parts.
+    """
+
+    all: _Part
 
     def __init__(self) -> None:
-        self.least_us = self.greatest_us = 0
-        self._parts: list[tuple[Mask, Mask]] = []
+        self._parts: list[tuple[_Part, Mask]] = []
         self._signatures: Mask = 0
-        self._known: dict[Mask, Mask] = {}
+        self._known: dict[Mask, _Part | None] = {}
 
-    def add(self, rule: Mask, signature: Mask, least_us: int, greatest_us: int) -> None:
-        """Take in a part: its rule, its signature, and where its events start from the anchor."""
-        if self._parts:
-            least_us = min(least_us, self.least_us)
-            greatest_us = max(greatest_us, self.greatest_us)
-        self.least_us, self.greatest_us = least_us, greatest_us
-        self._parts.append((rule, signature))
+    def add(self, part: _Part, signature: Mask) -> None:
+        """Take in a part, and its signature."""
+        self.all = self.all.beside(part) if self._parts else part
+        self._parts.append((part, signature))
         self._signatures |= signature
+
+    def fitting(self, fits: Mask) -> _Part | None:
+        """Return the parts that have one of these signatures, if there are any."""
+        fits &= self._signatures
+        if fits in self._known:
+            return self._known[fits]
+        found: _Part | None = None
+        for part, signature in self._parts:
+            if signature & fits:
+                found = part if found is None else found.beside(part)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[fits] = found
+        return found
 
     def rules(self, fits: Mask) -> Mask:
         """Return the rules of which some part has one of these signatures."""
-        fits &= self._signatures
-        found = self._known.get(fits)
-        if found is None:
-            found = 0
-            for rule, signature in self._parts:
-                if signature & fits:
-                    found |= rule
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[fits] = found
-        return found
+        found = self.fitting(fits)
+        return 0 if found is None else found.rules
 
 
 _Tables = Mapping[str, _Table]
@@ -70,7 +94,7 @@ class Group:
         for number, (plan, own) in enumerate(zip(self._plans, parts, strict=True)):
             for part in own:
                 for event_type, signature in plan.signatures[part].items():
-                    found[event_type].add(1 << number, signature, *plan.ranges[part])
+                    found[event_type].add(_Part(1 << number, *plan.ranges[part]), signature)
         return dict(found)
 
     @property
@@ -87,9 +111,8 @@ class Group:
             fits: the signatures that it fits, or did before.
         """
         own_type, start_us = event.identity.type, event.start_us
-        table = self._parts[own_type]
-        rules = table.rules(fits)
-        if not rules:
+        parts = self._parts[own_type].fitting(fits)
+        if parts is None:
             return
         for event_type, anchors in self._anchors.items():
             if event_type == own_type and (found := anchors.rules(fits)):
@@ -97,8 +120,8 @@ class Group:
             among = history.of_type(event_type)
             if among is None:
                 continue
-            for kind, rows in among.kinds(start_us - table.greatest_us, start_us - table.least_us):
-                if found := rules & anchors.rules(kind):
+            for kind, rows in among.kinds(start_us - parts.greatest_us, start_us - parts.least_us):
+                if found := parts.rules & anchors.rules(kind):
                     yield from ((row[2], found) for row in rows if row[2] is not event)
 
     def possible(self, history: History, anchor: Event, rules: Mask) -> Mask:
@@ -109,9 +132,8 @@ class Group:
             for event_type, table in tables.items():
                 among = history.of_type(event_type)
                 if among is not None:
-                    found |= table.rules(
-                        among.fitted(start_us + table.least_us, start_us + table.greatest_us)
-                    )
+                    least_us, greatest_us = table.all.least_us, table.all.greatest_us
+                    found |= table.rules(among.fitted(start_us + least_us, start_us + greatest_us))
             rules &= found
             if not rules:
                 break

@@ -4,15 +4,17 @@ import heapq
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rules.fact import Event, Identity
 from rules.moment import MINUTE_US
 from rules.tally import Row
+from rules.watermark import END_US
 from rules.window import Window
 
 _MOST_KINDS = 16
 _MOST_WINDOWS = 32
+_NO_WINDOWS: Final[dict[Hashable, Window]] = {}
 
 
 class Rows:
@@ -32,7 +34,8 @@ class Rows:
         self._all: list[Row] = []
         self._by_fits: dict[int, list[Row]] | None = None
         self.longest_us = 0
-        self.windows: dict[Hashable, Window] = {}
+        # Most never have one, and an empty dictionary takes 64 bytes.
+        self.windows = _NO_WINDOWS
 
     def __len__(self) -> int:
         return len(self._all)
@@ -125,6 +128,8 @@ class Rows:
 
     def keep(self, name: Hashable, window: Window) -> Window:
         """Keep a set up to date from now on, let go the oldest of many, and return it."""
+        if self.windows is _NO_WINDOWS:
+            self.windows = {}
         if len(self.windows) >= _MOST_WINDOWS:
             del self.windows[next(iter(self.windows))]
         self.windows[name] = window
@@ -147,15 +152,17 @@ class History:
 
     Attributes:
         cut_short: The rules, by number, and anchors of which not every choice was tried.
+        until_us: The moment until which all of them are needed, and then no more the first.
     """
 
-    __slots__ = ("_by_type", "_dropped", "_rows", "cut_short")
+    __slots__ = ("_by_type", "_dropped", "_rows", "cut_short", "until_us")
 
     def __init__(self) -> None:
         self._rows: dict[Identity, Row] = {}
         self._by_type: dict[str, Rows] = {}
         self._dropped: dict[str, tuple[int, Identity]] | None = None
-        self.cut_short: set[tuple[int, Identity]] = set()
+        self.cut_short: frozenset[tuple[int, Identity]] = frozenset()
+        self.until_us = END_US
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -163,6 +170,20 @@ class History:
     def row(self, identity: Identity) -> Row | None:
         """Return an event as it stands, with the signatures it fits, if it is remembered."""
         return self._rows.get(identity)
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The types of which there are events."""
+        return frozenset(self._by_type)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is no more than its events: nothing was dropped or left untried."""
+        return self._dropped is None and not self.cut_short
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events."""
+        return (row[2] for row in self._rows.values())
 
     def put(self, event: Event, fits: int) -> None:
         """Remember an event and the signatures it fits, in place of what was known before."""
@@ -236,7 +257,24 @@ class History:
         if not rows:
             del self._by_type[identity.type]
         if self.cut_short:
-            self.cut_short = {cut for cut in self.cut_short if cut[1] != identity}
+            self.cut_short = frozenset(cut for cut in self.cut_short if cut[1] != identity)
+
+    def forget_until(self, minimum_us: int, keep_us: Mapping[str, int]) -> None:
+        """Forget what is needed no more.
+
+        Args:
+            minimum_us: the least watermark.
+            keep_us: for how long from their start on the events of each type are needed.
+        """
+        if self.until_us >= minimum_us:
+            return
+        self.until_us = END_US
+        for event_type, rows in list(self._by_type.items()):
+            longest_us = keep_us[event_type]
+            while rows and rows.least[0] + longest_us < minimum_us:
+                self.forget(rows.least[1])
+            if rows:
+                self.until_us = min(self.until_us, rows.least[0] + longest_us)
 
 
 class FirstRows:

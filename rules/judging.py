@@ -201,6 +201,10 @@ class OwnConditions:
             self._judge(instead_of).count -= 1
         return standing.fits
 
+    def count(self, event: Event, times: int) -> None:
+        """Count so many events that stand as this one does."""
+        self._judge(event).count += times
+
     def _judge(self, event: Event) -> Standing:
         if event.gone:
             return self._gone

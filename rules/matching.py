@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from rules.fact import Event
+from rules.fact import Event, Identity
 from rules.history import History
 from rules.plan import Judge, Plan
 from rules.tally import Members
@@ -112,8 +112,9 @@ def _is_better(plan: Plan, found: Match, held: Match | None) -> bool:
     return _places(plan, found) >= _places(plan, held)
 
 
-def _places(plan: Plan, of: Match) -> list[Any]:
-    return [of.bound[step].place for step in plan.single]  # type: ignore[union-attr]  # a single step binds an event
+def _places(plan: Plan, of: Match) -> list[tuple[int, Identity]]:
+    events: Sequence[Any] = of.bound
+    return [(events[step].start_us, events[step].identity) for step in plan.single]
 
 
 class _Search:

@@ -12,6 +12,7 @@ from rules.fact import Event, Fact, Identity, Mark, key_of
 from rules.judging import Lost
 from rules.rule import RuleSet
 from rules.screen import Screen
+from rules.timing import Timing
 from rules.watermark import END_US, NEVER_US, Partition
 
 SOURCE = "ringfence"
@@ -27,13 +28,15 @@ class Engine:
         self,
         rule_set: RuleSet,
         watermarks: Mapping[Partition, int],
+        *,
+        timing: Timing,
     ) -> None:
         """Begin with nothing remembered; see `rules.engine.Correlator`."""
-        self.first = Correlator(rule_set.first_stage, watermarks)
+        self.first = Correlator(rule_set.first_stage, watermarks, timing=timing)
         self._second = rule_set.second_stage
         self._claims = Claims(self._second)
         roster = {_FIRST: passed_on(self.first.watermarks.minimum_us, self._second)}
-        self.second = Correlator(self._second, roster)
+        self.second = Correlator(self._second, roster, timing=timing)
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
         """Take in one step's rows and return the alert records of both stages it causes."""
@@ -57,6 +60,14 @@ class Engine:
     def lost(self) -> Mapping[str, Sequence[Mapping[str, Lost]]]:
         """Return for each rule, part and type of event how many events failed as unknown."""
         return {**self.first.lost(), **self.second.lost()}
+
+    def count(self, fact: Fact, times: int) -> None:
+        """Count what rules lose of so many events, all like this one, that can be in no match.
+
+        It is as if they had been observed, but that nothing is remembered.
+        """
+        self.first.count(fact, times)
+        self.second.count(fact, times)
 
     def join(self, partition: Partition) -> int:
         """Let in a feed partition that is not on the roster; return the watermark it starts at.

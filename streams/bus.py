@@ -24,7 +24,7 @@ _POLL_MS: Final = 500
 _MILLISECOND_US: Final = 1_000
 _FETCH_WAIT_MS: Final = 20
 _PARTITION_BYTES: Final = 1024 * 1024
-_FETCH_BYTES: Final = 16 * 1024 * 1024
+_FETCH_BYTES: Final = 4 * 1024 * 1024
 
 
 def make_member(settings: Settings, group: str) -> AIOKafkaConsumer:

@@ -2,12 +2,14 @@
 
 It gives the same alert records and dead letters as reading every row would (`streams.replay`), at
 the same revisions: a revision is the number of a row, whether that was read or passed over. The
-summary counts as facts what was read and kept, and estimates people from a sample of a long log.
+summary is the same too; people of a long log are counted in another sample.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -16,30 +18,26 @@ from rules.authoring.blindness import Sightings
 from rules.events import BY_WIRE_TYPE
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
-from rules.screen import looked_at
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.failures import OutsideFailure
 from streams.ingest import Ingest, Taken
 from streams.logs import Log
-from streams.parquet.candidates import Candidates
+from streams.parquet import course
+from streams.parquet.candidates import KEPT, ROWS, TABLE, Candidates
 from streams.parquet.checks import Checks
 from streams.parquet.course import Course
+from streams.parquet.headcount import Headcount
 from streams.parquet.log import Assembly, ParquetLog
+from streams.parquet.remainder import Alike, Remainder
 from streams.settings import Settings
 from streams.summary import Summary
 from streams.wire.dead_letters import dead_letter, encode_dead_letter
 from streams.wire.pseudonyms import comparable
 from streams.wire.records import FUTURE_LIMIT_US, Record, Refusal
 
-_SAMPLE: Final = 200
-"""How many candidates of each type are read in any case, to see which fields are known."""
-
 _ROWS_PER_READ: Final = 8
 """How many rows are passed over in the time in which one is read, about."""
-
-_PEOPLE: Final = 250_000
-"""From how many rows on people are counted in a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,16 @@ class _Kept:
         return isinstance(self.read, Record) and self.read.type == "heartbeat"
 
 
+@contextmanager
+def _named(log: ParquetLog) -> Iterator[None]:
+    """Tell of a log that turns out to be broken which one it is."""
+    try:
+        yield
+    except log.faults as error:
+        reason = str(error).partition("\n")[0]
+        raise OutsideFailure(f'log "{log.path}" cannot be read to its end: {reason}') from error
+
+
 class ColumnarReplay:
     """Replays one Parquet log; what it emits goes to the two callables as it comes."""
 
@@ -70,7 +78,11 @@ class ColumnarReplay:
         as_of_us: int,
         feeds: Sequence[Partition] = (),
     ) -> None:
-        """Prepare a replay; see `streams.replay.Replay`."""
+        """Prepare a replay; see `streams.replay.Replay`.
+
+        Raises:
+            OutsideFailure: the log cannot be read to its end.
+        """
         self._log = log
         self.summary = Summary()
         self._rule_set = rule_set
@@ -85,34 +97,39 @@ class ColumnarReplay:
         self._sightings = Sightings(rule_set)
         self._seen: Counter[str] = Counter()
         self._last: dict[str, tuple[str, str]] = {}
-        self._odd = Checks(
-            log,
-            looked_at(rule_set),
-            settings.timing,
-            as_of_us=as_of_us,
-            ahead_us=FUTURE_LIMIT_US,
-        ).odd()
-        self._candidates = Candidates(log, rule_set, self._odd)
-        self._kept = self._candidates.keep(_SAMPLE)
+        self._timing = settings.timing
+        with _named(log):
+            self._look_over(settings)
+
+    def _look_over(self, settings: Settings) -> None:
+        """Learn which rows are to be read."""
+        log, rule_set = self._log, self._rule_set
+        self._checks = Checks(
+            log, settings.timing, as_of_us=self._as_of_us, ahead_us=FUTURE_LIMIT_US
+        )
+        withheld = {word.lower() for word in settings.withheld_values}
+        self._candidates = Candidates(log, rule_set, self._checks, withheld)
+        self._course = Course(log, self._candidates.odd_rows, place=0)
+        odd_us = self._candidates.odd_us(course.ROWS, self._as_of_us + FUTURE_LIMIT_US)
+        self._candidates.keep(self._course.ends_us(odd_us), course.ROWS)
 
     @property
     def is_worth_it(self) -> bool:
         """Whether so few rows are to be read that the columns are the quicker way."""
-        kept = int(self._log.scalar(f"SELECT count(*) FROM {self._kept}"))
+        kept = int(self._log.scalar(f"SELECT count(*) FROM {KEPT}"))
         return kept * _ROWS_PER_READ <= self._log.rows
 
     def _set_course(self) -> None:
         """Learn all at once how far partitions come where that will matter."""
-        self._course = Course(self._log, self._odd, place=0)
         self._places = self._course.partitions
         self._place_of = {partition: place for place, partition in enumerate(self._places)}
-        moments = self._candidates.closings(self._kept)
+        moments = self._candidates.closings()
         passed = self._course.expect_limits(
             (place, moment_us + self._lateness_us(feed))
             for place, (feed, _) in enumerate(self._places)
             for moment_us in moments
         )
-        kept = [row for (row,) in self._log.query(f"FROM {self._kept}")]
+        kept = [row for (row,) in self._log.query(f"FROM {KEPT}")]
         stops = {*self._course.first_rows, *passed}
         self._course.expect_rows({*kept, *stops, *(row + 1 for row in stops), self._log.rows})
 
@@ -128,13 +145,8 @@ class ColumnarReplay:
         Raises:
             OutsideFailure: the log cannot be read to its end.
         """
-        try:
+        with _named(self._log):
             return self._run(on_alert, on_dead_letter)
-        except self._log.faults as error:
-            reason = str(error).partition("\n")[0]
-            raise OutsideFailure(
-                f'log "{self._log.path}" cannot be read to its end: {reason}'
-            ) from error
 
     def _run(
         self, on_alert: Callable[[Alert], None], on_dead_letter: Callable[[bytes], None]
@@ -146,7 +158,7 @@ class ColumnarReplay:
         beats = [kept for n, kept in enumerate(head) if kept.number == n and kept.is_heartbeat]
         met = [self._partition_of(beat.read) for beat in beats]
         roster = list(dict.fromkeys([*self._feeds, *met]))
-        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US))
+        self._engine = Engine(self._rule_set, dict.fromkeys(roster, NEVER_US), timing=self._timing)
         for partition in roster:
             self._clocks[partition] = FeedClock(self._lateness_us(partition[0]))
         for kept in chain(head, rows):
@@ -160,16 +172,22 @@ class ColumnarReplay:
     # -- what is read ------------------------------------------------------------------------
 
     def _kept_rows(self) -> Iterator[_Kept]:
+        for number, raw, is_odd in self._read(f"row IN (FROM {KEPT})"):
+            yield _Kept(number, raw, self._read_whole(raw), is_odd)
+
+    def _read(self, which: str) -> Iterator[tuple[int, bytes, bool]]:
+        """Yield candidates in the file's order: the row, its record, and whether it was odd."""
         picked = ", ".join(column.as_json for column in self._log.columns)
         assemble = Assembly(self._log.columns)
         told = self._log.query(
-            f"SELECT file_row_number, ({self._odd}), {picked} FROM {self._log.source}"
-            f" WHERE file_row_number IN (FROM {self._kept}) ORDER BY file_row_number"
+            f"SELECT row, is_odd, {picked} FROM {ROWS} JOIN (SELECT row, is_odd FROM {TABLE})"
+            f" USING (row) WHERE {which} ORDER BY row"
         )
         for number, is_odd, *values in told:
-            raw = assemble(values)
-            read = self._ingest.read_whole(raw, now_us=self._as_of_us, trust_recorded=True)
-            yield _Kept(number, raw, read, is_odd)
+            yield number, assemble(values), is_odd
+
+    def _read_whole(self, raw: bytes) -> Record | Refusal:
+        return self._ingest.read_whole(raw, now_us=self._as_of_us, trust_recorded=True)
 
     def _head(self, rows: Iterator[_Kept]) -> list[_Kept]:
         """Return the rows with the heartbeats that the log begins with, and the one after."""
@@ -281,6 +299,28 @@ class ColumnarReplay:
         for fact in taken.facts[:1]:
             self._sightings.note(record.type, fact.event.fields)
 
+    def _count_remainder(self) -> None:
+        """Count the candidates that were not read, and what rules lose of them."""
+        groups = {
+            alike.row: alike
+            for alike in Remainder(self._log, self._rule_set, self._candidates).alike()
+        }
+        if not groups:
+            return
+        for number, raw, _ in self._read(f"row IN ({', '.join(map(str, groups))})"):
+            read = self._read_whole(raw)
+            assert isinstance(read, Record), "what is in order is not refused"
+            self._count_alike(read, groups[number])
+
+    def _count_alike(self, record: Record, alike: Alike) -> None:
+        facts = self._ingest.admit(record, FeedClock(0)).facts
+        self.summary.facts += len(facts) * alike.records
+        for fact in facts[:1]:
+            self._sightings.note(record.type, fact.event.fields, alike.records)
+        for fact in facts:
+            if fact.key.partition(":")[0] in alike.stand:
+                self._engine.count(fact, alike.records)
+
     def _emit(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             self.summary.alert_records += 1
@@ -294,11 +334,16 @@ class ColumnarReplay:
         summary.partitions = len(self._clocks)
         summary.below_horizon = self._engine.first.counts["below_horizon"]
         summary.alerts.update(self._last.values())
-        counted = f"SELECT type, count(*) FROM {log.source} WHERE NOT ({self._odd}) GROUP BY type"
-        for wire_type, count in log.query(counted):
+        self._count_remainder()
+        for wire_type, count in self._candidates.in_order(self._checks.counts).items():
             self._seen[BY_WIRE_TYPE[wire_type].name] += count
-        summary.blindness = tuple(self._sightings.sentences(self._seen) if summary.records else [])
-        summary.people = self._count_people()
+        if summary.records:
+            blindness = self._sightings.sentences(self._seen, self._engine.lost())
+            summary.blindness = tuple(blindness)
+        headcount = Headcount(log, partial(comparable, "person"))
+        read = {name: side.held for name, side in self._ingest.people.sides.items()}
+        summary.people = headcount.counts(self._candidates.odd_rows, read)
+        summary.people_are_sampled = headcount.is_sample
         return summary
 
     def _count_late(self) -> int:
@@ -306,20 +351,3 @@ class ColumnarReplay:
         lateness_us = [self._lateness_us(feed) for feed, _ in self._places]
         raised = [self._raised[partition] for partition in self._places]
         return sum(1 for _ in self._course.late(lateness_us, raised))
-
-    def _count_people(self) -> tuple[int, int, int]:
-        """Count the people; those of a long log in a sample of them all."""
-        if all(column.name != "person" for column in self._log.columns):
-            return (0, 0, 0)
-        one_in = max(1, self._log.rows // _PEOPLE)
-        sides: dict[str, set[str]] = {"calls": set(), "bank": set(), "everyone": set()}
-        told = self._log.query(
-            f"SELECT DISTINCT type, person FROM {self._log.source} WHERE person IS NOT NULL"
-            f" AND hash(person) % {one_in} = 0"
-        )
-        for wire_type, person in told:
-            if wire_type in BY_WIRE_TYPE:
-                side = BY_WIRE_TYPE[wire_type].side
-                sides[side].add(comparable("person", str(person)))
-        calls, bank = sides["calls"], sides["bank"]
-        return len(calls) * one_in, len(bank) * one_in, len(calls & bank) * one_in

@@ -18,7 +18,7 @@ from rules.screen import Screen
 from rules.timing import Timing
 from rules.watermark import END_US, FeedClock
 from streams.reaches import Reach
-from streams.wire.first_look import EPOCH, Dropped, FirstLook
+from streams.wire.first_look import Dropped, FirstLook
 from streams.wire.plain import plain_record
 from streams.wire.pseudonyms import Pseudonyms, comparable
 from streams.wire.records import Record, Refusal, decode_record
@@ -61,7 +61,7 @@ class Ingest:
         self._read = Counter[str]()
         self.first_look = FirstLook(rule_set, timing, self.people.sides, reads_all=validates_all)
         self._screen = Screen(rule_set)
-        self._timing = timing
+        self.timing = timing
         self._pseudonyms = pseudonyms
 
     def take_all(
@@ -69,8 +69,8 @@ class Ingest:
     ) -> Iterator[tuple[int, Taken]]:
         """Yield what consecutive records of a partition come to, each with its place among them.
 
-        Most of those that come to nothing are left out. The partition's clock stands where
-        they have brought it after `reach.catch_up`. Never raises for what one record holds.
+        Most of those that come to nothing are left out. The partition's clock stands where those
+        so far have brought it after `reach.catch_up`. Never raises for what one record holds.
 
         Args:
             raws: the records as they came.
@@ -78,15 +78,16 @@ class Ingest:
             now_us: ingest's clock, by which records of the future are refused.
         """
         looks = self.first_look.looks
+        self.people.thin()
         reach.heed(now_us)
-        for at, (raw, r) in enumerate(zip(raws, self.first_look.decode_all(raws), strict=True)):
+        for at, r in enumerate(self.first_look.decode_all(raws)):
             try:
                 if (
                     r is None
-                    or not EPOCH <= (t := r.time) <= reach.ceiling
+                    or not reach.epoch <= (t := r.time) <= reach.ceiling
                     or looks[r.__class__](r.data, t, reach.earliest)
                 ):
-                    yield at, self._take_whole(raw, r, reach, now_us)
+                    yield at, self._take_whole(raws[at], r, reach, now_us)
                 elif t > reach.top:
                     reach.top = t
                 elif t < reach.safe and t < reach.top - reach.lateness:
@@ -95,7 +96,6 @@ class Ingest:
             except Exception as error:  # noqa: BLE001 - see above
                 # The error's own text stays out: it could hold what the record holds.
                 yield at, Taken(refusal=Refusal("internal", f"{type(error).__name__} in ingest"))
-        self.people.thin()
 
     def _take_whole(self, raw: bytes, record: Any, reach: Reach, now_us: int) -> Taken:  # noqa: ANN401 - as first looked at
         """Return what a record comes to, and let others like it be passed over from here on."""
@@ -149,7 +149,7 @@ class Ingest:
     ) -> Record | Refusal:
         """Return the checked record with pseudonyms or why it is refused, needed or not."""
         try:
-            settle_us = self._timing.settle
+            settle_us = self.timing.settle
             read = plain_record(
                 raw, settle_us=settle_us, now_us=now_us, trust_recorded=trust_recorded
             ) or decode_record(
@@ -195,7 +195,7 @@ class Ingest:
             time_us=record.time_us,
             data=record.data,
             late=late,
-            timing=self._timing,
+            timing=self.timing,
         )
 
     def _facts(self, event: Event) -> tuple[Fact, ...]:

@@ -15,14 +15,12 @@ it (0.14) are why the code is as it is:
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import faust
 import structlog
 from aiokafka import OffsetAndMetadata, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
@@ -35,11 +33,12 @@ from streams.clock import now_us
 from streams.closing import LONGEST_END_S, close
 from streams.epoch import Epoch
 from streams.failures import OutsideFailure
-from streams.lanes import Commit, Lane, LaneStage, Row, Station
+from streams.group import Commits, Listener, Member
+from streams.lanes import Lane, LaneStage, Station
 from streams.metrics import COMMITS, REFUSED_COMMITS, Key
+from streams.quiet import follow_clock
 from streams.refusals import why
 from streams.settings import Settings
-from streams.wire.commits import encode_watermark
 
 log: Final = structlog.get_logger("ringfence")
 
@@ -48,60 +47,9 @@ _COMMIT_EVERY_S: Final = 0.25
 _CHECK_EVERY_S: Final = 5.0
 _LONGEST_BATCH_S: Final = 300.0
 _MOST_HOLES: Final = 5
-_MILLISECOND_US: Final = 1_000
 _STORM: Final = 10
 _STORM_S: Final = 60.0
 """Given partitions so often in so many seconds, a worker with a name is not the only one of it."""
-
-
-class Member(Protocol):
-    """A member of the consumer group, as far as it is used here: aiokafka's consumer is one."""
-
-    async def start(self) -> None:
-        """Connect."""
-
-    async def stop(self) -> None:
-        """Leave the group, without a call of the listener."""
-
-    def subscribe(self, topics: Sequence[str], *, listener: ConsumerRebalanceListener) -> None:
-        """Join the group; the listener is told what is given and taken."""
-
-    async def getmany(self, *, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Row]]:
-        """Return all that has been fetched, or nothing after a while."""
-
-    def pause(self, *places: TopicPartition) -> None:
-        """Fetch no more of some partitions."""
-
-    def resume(self, *places: TopicPartition) -> None:
-        """Fetch again."""
-
-    def seek(self, place: TopicPartition, offset: int) -> None:
-        """Set from where to fetch."""
-
-    def assignment(self) -> AbstractSet[TopicPartition]:
-        """Return what the group has given."""
-
-    async def position(self, place: TopicPartition) -> int:
-        """Return the offset of the row to come next."""
-
-    def highwater(self, place: TopicPartition) -> int | None:
-        """Return where the partition ended when it was last fetched."""
-
-    def last_poll_timestamp(self, place: TopicPartition) -> int | None:
-        """Return when it was last fetched, in milliseconds."""
-
-    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit."""
-
-
-class Commits(Protocol):
-    """What the broker knows of the group and its topics."""
-
-    async def committed(self, partition: Partition) -> Commit | None:
-        """Return the group's commit of a partition, or None if it has made none."""
-
-    async def topics_changed(self, sizes: Mapping[str, int]) -> str | None:
-        """Return a sentence on the topic that is gone or has other partitions, or None."""
 
 
 class Intake(faust.Service):
@@ -168,7 +116,7 @@ class Intake(faust.Service):
         """Join the group."""
         self._member = self._make_member()
         await self._member.start()
-        self._member.subscribe(list(self._stations), listener=_Listener(self))
+        self._member.subscribe(list(self._stations), listener=Listener(self))
 
     async def on_stop(self) -> None:
         """Finish the batches that are out, commit, and leave the group."""
@@ -320,7 +268,7 @@ class Intake(faust.Service):
         while not self.should_stop:
             await self.sleep(_COMMIT_EVERY_S)
             await self._commit()
-            await self._follow_clock()
+            await follow_clock(self._lanes, self._stations, self.member, self._commit)
             for station in {id(s): s for s in self._stations.values()}.values():
                 await station.tick()
             for lane in self._lanes.values():
@@ -363,48 +311,6 @@ class Intake(faust.Service):
             for partition, commit in waiting.items():
                 lanes[partition].committed = commit
 
-    async def _follow_clock(self) -> None:
-        """Let quiet partitions follow the clock: the commit comes first, then the mark.
-
-        What is told before it is committed would be lost with this worker, and records that the
-        mark has left behind would then count as in time.
-        """
-        resting: list[tuple[Lane[Any], int]] = []
-        for lane in list(self._lanes.values()):
-            watermark_us = await self._clock_of(lane)
-            if watermark_us is not None and lane.committed is not None:
-                lane.rest(Commit(lane.committed.offset, encode_watermark(watermark_us)))
-                resting.append((lane, watermark_us))
-        if not resting:
-            return
-        try:
-            await self._commit()
-        finally:
-            for lane, watermark_us in resting:
-                if lane.rise():
-                    self._stations[lane.partition[0]].followed(lane.state, watermark_us)
-
-    async def _clock_of(self, lane: Lane[Any]) -> int | None:
-        """Return the watermark that a lane has come to by the clock, if it is quiet and news."""
-        place = TopicPartition(*lane.partition)
-        if self._stations[place.topic].contiguous or not lane.is_quiet:
-            return None
-        try:
-            position = await self.member.position(place)
-        except IllegalStateError:
-            return None  # it was taken away just now
-        return self._clock_at(lane, place, position)
-
-    def _clock_at(self, lane: Lane[Any], place: TopicPartition, position: int) -> int | None:
-        # A fetch may have brought something while the position was asked for.
-        if not lane.is_quiet or self.member.highwater(place) != position:
-            return None
-        read_ms = self.member.last_poll_timestamp(place)
-        if read_ms is None:
-            return None
-        station = self._stations[place.topic]
-        return station.follow(lane.state, read_ms * _MILLISECOND_US, lane.heard_us)
-
     def _check_for_stuck_batches(self) -> None:
         for lane in self._lanes.values():
             if lane.out is not None and self._now_s() - lane.out.put_at_s > _LONGEST_BATCH_S:
@@ -443,26 +349,6 @@ class Intake(faust.Service):
 
     def _now_s(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Hands to the intake what the group does; aiokafka swallows what a listener raises."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        del revoked
-        try:
-            await self._intake.on_revoked()
-        except Exception as error:  # noqa: BLE001 - the worker ends with it
-            await self._intake.crash(error)
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        try:
-            self._intake.on_assigned(list(assigned))
-        except Exception as error:  # noqa: BLE001 - the worker ends with it
-            await self._intake.crash(error)
 
 
 def _retained_away(error: OffsetOutOfRangeError) -> str:

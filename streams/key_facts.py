@@ -42,7 +42,7 @@ class KeyFacts:
         self._rule = rule
         self._timing = timing
         unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-        self._correlator = Correlator(stage.rules, unheard, since_us=stage.since_us)
+        self._correlator = Correlator(stage.rules, unheard, timing=timing, since_us=stage.since_us)
         self._events: dict[Identity, Event] = {}
         self._too_late: set[Identity] = set()
         self._names: set[tuple[str, str, str]] = set()

@@ -23,6 +23,7 @@ class Reach:
             make an alert final, or it is time to move the ceiling.
         safe: A record from here on that is not above `top` is not late.
         earliest: A start from here on is near enough to the time of its record.
+        epoch: The least time there is.
         recorded: What `recordedtime` must at least be, if these records have one.
         is_known: Whether the moments are there; they come with the first record in order.
     """
@@ -35,6 +36,7 @@ class Reach:
         "ceiling",
         "clock",
         "earliest",
+        "epoch",
         "is_known",
         "lateness",
         "partition",
@@ -47,7 +49,7 @@ class Reach:
         self.partition = partition
         self.clock = clock
         self.lateness = clock.lateness_us * MICROSECOND
-        self.top = self.ceiling = self.safe = self.earliest = self._noted = EPOCH
+        self.top = self.ceiling = self.safe = self.earliest = self.epoch = self._noted = EPOCH
         self.recorded: datetime | None = None
         self.is_known = False
         self._limit_us = 0
@@ -115,6 +117,7 @@ class Reach:
     def _stand_at(self, moment: datetime) -> None:
         top_us = self.clock.watermark_us + self.clock.lateness_us
         self.top = self._noted = moment + (top_us - to_us(moment)) * MICROSECOND
+        self.epoch = EPOCH.astimezone(moment.tzinfo)
 
     def look_ahead(self, due_us: int, settle: timedelta) -> None:
         """Set the moments that follow from `top`.

@@ -61,7 +61,7 @@ class Replay:
         self._lateness_us = lateness_us
         self._as_of_us = as_of_us
         self._feeds = feeds
-        self._make_engine = make_engine or partial(Engine, rule_set)
+        self._make_engine = make_engine or partial(Engine, rule_set, timing=ingest.timing)
         self._reaches: dict[Partition, Reach] = {}
         self._due_us = END_US
         self._sightings = Sightings(rule_set)

@@ -119,7 +119,7 @@ def _replay_of(
     """Return the replay of these logs: of one in columns, by its columns where that is quicker."""
     feeds = _feeds(request.feeds)
     columns = logs[0].columns if len(logs) == 1 and settings.validates != "all" else None
-    if columns is not None and columns.is_timed:
+    if columns is not None and columns.is_comparable:
         # Few logs are Parquet, and start-up time counts.
         from streams.columnar import ColumnarReplay  # noqa: PLC0415 - see above
 

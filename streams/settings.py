@@ -254,7 +254,7 @@ class Settings(KafkaSettings):
     broker_wait: Duration = Field(
         timedelta(seconds=10), description="how long to look for the broker at the start"
     )
-    batch_records: Count = Field(500, description="most records of one partition in one batch")
+    batch_records: Count = Field(2_000, description="most records of one partition in one batch")
     held_records: Count = Field(
         2_000, description="records of one partition held before reading pauses"
     )

@@ -1,13 +1,15 @@
 """What a lane knows between two batches: of an outside partition, and of a facts partition."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 from rules.alert import Alert
 from rules.engine import Correlator
-from rules.fact import Fact
+from rules.fact import Fact, Mark
+from rules.row import Sealed
 from rules.rule import RuleSet
 from rules.stages import Claims, passed_on
 from rules.timing import Timing
@@ -18,13 +20,14 @@ from streams.lanes import Row
 from streams.metrics import BELOW_HORIZON, CUT_SHORT, DROPPED, UNKNOWN, Key
 from streams.reaches import Reach
 from streams.wire.commits import MOST_SKIPPED, Point
-from streams.wire.facts import decode_row
+from streams.wire.facts import decode_row, decode_sealed
 
 _OF_ENGINE = {
     "dropped_by_cap": DROPPED.name,
     "cut_short": CUT_SHORT.name,
     "below_horizon": BELOW_HORIZON.name,
 }
+_Decode = Callable[[bytes | None, bytes], Fact | Sealed | Mark]
 NOTE_EVERY = 1_000
 MARK_EVERY_S = 1.0
 
@@ -150,8 +153,10 @@ class FactsState:
         self.next_offset = point.offset
         self.told = Told()
         self._stage = stage
-        self._timing = timing
-        self._correlator = Correlator(stage.rules, point.watermarks, since_us=stage.since_us)
+        self._read = partial(decode_row, timing=timing)
+        self._correlator = Correlator(
+            stage.rules, point.watermarks, timing=timing, since_us=stage.since_us
+        )
         self._claims = None if stage.reader is None else Claims(stage.reader.rules)
         self._notes = Notes(point)
         self._to_skip = set(point.skipped)
@@ -201,12 +206,27 @@ class FactsState:
         """
         alerts: list[Alert] = []
         for row in rows:
-            alerts += self._step(row)
-        claims = self._claims
-        facts = () if claims is None else [fact for a in alerts for fact in claims.facts(a)]
-        return Implied(alerts, facts)
+            alerts += self._step(row, self._read)
+        return Implied(alerts, self._claimed(alerts))
 
-    def _step(self, row: Row) -> Sequence[Alert]:
+    def catch_up(self, row: Row) -> None:
+        """Take in the next row of the log, whose effects are all there already.
+
+        Of most facts no more is read than where to put them away. What such a one counts for
+        was counted by whoever took it first.
+
+        Raises:
+            RowError: It cannot be read.
+            OutsideFailure: It is not the next row.
+        """
+        self._claimed(self._step(row, decode_sealed))
+
+    def _claimed(self, alerts: Sequence[Alert]) -> Sequence[Fact]:
+        """Return the facts of the stage that reads alerts; keys are remembered for the next."""
+        claims = self._claims
+        return () if claims is None else [fact for a in alerts for fact in claims.facts(a)]
+
+    def _step(self, row: Row, decode: _Decode) -> Sequence[Alert]:
         if row.offset != self.next_offset:
             raise OutsideFailure(
                 f"the facts log goes on at offset {row.offset}, wanted {self.next_offset}"
@@ -217,9 +237,9 @@ class FactsState:
             self._skip(row.offset)
             return ()
         assert row.value is not None, "no worker writes a row without a value to the facts log"
-        fact_or_mark = decode_row(row.key, row.value, self._timing)
+        told = decode(row.key, row.value)
         self.next_offset += 1
-        return self._correlator.observe([fact_or_mark], self._stage.log.revision_at(row.offset))
+        return self._correlator.observe([told], self._stage.log.revision_at(row.offset))
 
     def _skip(self, offset: int) -> None:
         self.next_offset += 1

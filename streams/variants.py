@@ -55,7 +55,7 @@ class Replays:
         """
         assert self.can_go_on, "whoever asks for another pass has to see whether there can be one"
         self.passes += 1
-        every = SideBySide(rule_sets)
+        every = SideBySide(rule_sets, self.settings.timing)
         ingest = self.make_ingest(every.rule_set, self.settings, self.pseudonyms)
         replay = Replay(
             every.rule_set,

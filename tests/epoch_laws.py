@@ -59,7 +59,7 @@ def part_of(
         for number in range(stage.log.size):
             place = (stage.log.name, number)
             unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-            correlator = Correlator(stage.rules, unheard, since_us=stage.since_us)
+            correlator = Correlator(stage.rules, unheard, timing=timing, since_us=stage.since_us)
             rows = rows_of(place)
             end = entry.end_of.get(place, len(rows))
             for row in rows:

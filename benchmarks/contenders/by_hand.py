@@ -20,9 +20,16 @@ class Person:
     transfers: list[tuple[float, Decimal, str]] = field(default_factory=list)
 
 
-def is_kept(record: Call | Transfer) -> bool:
-    """Tell whether the rule could use a record, by its fixed fields."""
-    return _is_call(record.data) if isinstance(record, Call) else _is_transfer(record.data)
+def least_amount(variants: Sequence[Limits]) -> int:
+    """Return the least amount that any variant asks for."""
+    return min(limits.min_amount for limits in variants)
+
+
+def is_kept(record: Call | Transfer, least: int) -> bool:
+    """Tell whether the rule could use a record, by what it says of one event alone."""
+    if isinstance(record, Call):
+        return _is_call(record.data)
+    return _is_transfer(record.data) and Decimal(record.data.amount) >= least
 
 
 def _is_call(call: CallData) -> bool:

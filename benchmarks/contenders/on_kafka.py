@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from benchmarks.contenders.by_hand import Person, is_kept, observe
+from benchmarks.contenders.by_hand import Person, is_kept, least_amount, observe
 from benchmarks.contenders.needed import Call, Transfer, decode
 from benchmarks.truth import Limits
 
@@ -35,15 +35,15 @@ def matcher(variants: Sequence[Limits]) -> Callable[[bytes], list[bytes]]:
     return take
 
 
-def forwarded(raw: bytes) -> tuple[bytes, bytes] | None:
+def forwarded(raw: bytes, least: int) -> tuple[bytes, bytes] | None:
     """Return key and value of a record that is kept, or None."""
     record: Call | Transfer = decode(raw)
-    return (record.data.person.encode(), encode(record)) if is_kept(record) else None
+    return (record.data.person.encode(), encode(record)) if is_kept(record, least) else None
 
 
 async def _run(told: dict[str, Any]) -> None:
     variants = msgspec.convert(told["variants"], list[Limits])
-    take = matcher(variants)
+    take, least = matcher(variants), least_amount(variants)
     consumer = AIOKafkaConsumer(
         *told["outside"],
         told["kept"],
@@ -71,7 +71,7 @@ async def _run(told: dict[str, Any]) -> None:
                             await producer.send(told["alerts"], alert)
                 else:
                     for row in rows:
-                        pair = forwarded(row.value)
+                        pair = forwarded(row.value, least)
                         if pair is not None:
                             await producer.send(told["kept"], pair[1], key=pair[0])
 

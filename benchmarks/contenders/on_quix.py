@@ -10,7 +10,7 @@ import os
 import msgspec
 from quixstreams import Application, State
 
-from benchmarks.contenders.by_hand import Person, is_kept, observe
+from benchmarks.contenders.by_hand import Person, is_kept, least_amount, observe
 from benchmarks.contenders.needed import decode
 from benchmarks.truth import Limits
 
@@ -19,6 +19,7 @@ def main() -> None:
     """Run until a signal ends it."""
     told = json.loads(os.environ["CONTENDER"])
     variants = msgspec.convert(told["variants"], list[Limits])
+    least = least_amount(variants)
     app = Application(
         broker_address=told["broker"],
         consumer_group=told["group"],
@@ -30,7 +31,7 @@ def main() -> None:
     alerts = app.topic(told["alerts"], value_serializer="bytes")
     for name in told["outside"]:
         raws = app.dataframe(app.topic(name, value_deserializer="bytes"))
-        raws = raws.filter(lambda raw: is_kept(decode(raw)))
+        raws = raws.filter(lambda raw: is_kept(decode(raw), least))
         raws.to_topic(kept, key=lambda raw: decode(raw).data.person)
 
     def take(raw: bytes, state: State) -> list[bytes]:

@@ -6,21 +6,22 @@ person without ever forgetting: a day's log fits. So it does less than the produ
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import bytewax.operators as op
 from bytewax.connectors.files import FileSource
 from bytewax.dataflow import Dataflow
 from bytewax.testing import TestingSink, run_main
 
-from benchmarks.contenders.by_hand import Kept, Match, Person, is_kept, observe
+from benchmarks.contenders.by_hand import Kept, Match, Person, is_kept, least_amount, observe
 from benchmarks.contenders.common import arguments, write_matches
 from benchmarks.contenders.needed import decode
 from benchmarks.truth import Limits
 
 
-def _kept(line: str) -> tuple[str, Kept] | None:
+def _kept(least: int, line: str) -> tuple[str, Kept] | None:
     record = decode(line)
-    return (record.data.person, record.data) if is_kept(record) else None
+    return (record.data.person, record.data) if is_kept(record, least) else None
 
 
 def _matcher(
@@ -39,7 +40,7 @@ def main() -> None:
     found: list[tuple[str, Match]] = []
     flow = Dataflow("workload_a")
     lines = op.input("lines", flow, FileSource(log))
-    kept = op.filter_map("kept", lines, _kept)
+    kept = op.filter_map("kept", lines, partial(_kept, least_amount(variants)))
     matched = op.stateful_flat_map("matched", kept, _matcher(variants))
     op.output("out", matched, TestingSink(found))
     run_main(flow)  # type: ignore[no-untyped-call]  # it comes without

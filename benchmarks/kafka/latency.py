@@ -11,7 +11,7 @@ from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.contenders.by_hand import Match, Person, is_kept, observe
+from benchmarks.contenders.by_hand import Match, Person, is_kept, least_amount, observe
 from benchmarks.contenders.needed import Call, decode
 from benchmarks.kafka.course import OUTSIDE, Course, own_id, sending
 from benchmarks.kafka.field import Heat, Name, now_s
@@ -21,6 +21,8 @@ _STEP_S: Final = 0.005
 _WARM_S: Final = 5.0
 _LINGER_S: Final = 5.0
 _READY_S: Final = 12.0
+_FEWEST: Final = 2
+"""Alerts without which there are no percentiles."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ async def _measure(heat: Heat, lines: Sequence[bytes], per_second: int) -> Delay
     first_us = min(appended.values()) + _WARM_S * 1e6
     counted = {match: at for match, at in complete.items() if at > first_us}
     delays_ms = [found[m] - at / 1000 for m, at in counted.items() if m in found]
+    if len(delays_ms) < _FEWEST:
+        raise RuntimeError(f"{len(delays_ms)} alerts came in time")
     return Delays(heat.name, delays_ms, len(counted.keys() - found.keys()), cpu_share)
 
 
@@ -120,16 +124,18 @@ def _complete_us(
     """Return when the record that completes each match was appended."""
     people: defaultdict[str, Person] = defaultdict(Person)
     complete: dict[Match, int] = {}
-    for at_us, line in sorted(_kept(lines, appended)):
+    for at_us, line in sorted(_kept(lines, appended, least_amount(variants))):
         record = decode(line)
         for match in observe(people[record.data.person], record.data, variants):
             complete.setdefault(match, at_us)
     return complete
 
 
-def _kept(lines: Sequence[bytes], appended: Mapping[str, int]) -> Iterator[tuple[int, bytes]]:
+def _kept(
+    lines: Sequence[bytes], appended: Mapping[str, int], least: int
+) -> Iterator[tuple[int, bytes]]:
     for line in lines:
         record = decode(line)
-        if is_kept(record):
+        if is_kept(record, least):
             name = own_id(line) if isinstance(record, Call) else record.data.transfer_id
             yield appended[name], line

@@ -4,11 +4,13 @@ A sender that leaves a field out of all its records, a feed that never comes, or
 currency that no threshold is for: each makes conditions unknown for good, and nobody hears of it.
 `Sightings` watches kept records for what has never been known yet, which costs next to nothing
 once everything has been known once; `sentences` says which rules are blind for it, and which steps
-lose events now and then, as the engine has counted them.
+lose events now and then, as the engine has counted them. It counts what one event decides: a
+condition that names another step's event is asked of pairs, so of its fields only that is told
+which were never known.
 
-Who calls it: ingest, once for each record that is kept, with what conditions see of it. A record
-that the screen drops has failed every step on a condition known to be false, so nothing unknown
-is to blame for it, and a rule whose records are all dropped is not blind.
+Who calls it: whoever drives an engine, once for each record that is kept, with what conditions see
+of it. A record that the screen drops has failed every step on a condition known to be false, so
+nothing unknown is to blame for it, and a rule whose records are all dropped is not blind.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -139,9 +141,12 @@ class Sightings:
                         self._waiting[question.event].add(question)
         self._names = {event: _names(waiting) for event, waiting in self._waiting.items()}
 
-    def note(self, event_type: str, values: Mapping[str, Value]) -> None:
-        """Take note of one kept record: its short type name, and what conditions see of it."""
-        self._kept[event_type] += 1
+    def note(self, event_type: str, values: Mapping[str, Value], times: int = 1) -> None:
+        """Take note of a kept record: its short type name, and what conditions see of it.
+
+        `times` is how many such records there were, in all of which the same was known.
+        """
+        self._kept[event_type] += times
         names = self._names[event_type]
         # This runs for every kept record: what has no field that is waited for is done with here.
         if names and not values.keys().isdisjoint(names):
@@ -150,22 +155,15 @@ class Sightings:
             self._names[event_type] = _names(waiting)
 
     def sentences(
-        self,
-        seen: Mapping[str, int] | None = None,
-        lost: Mapping[str, Sequence[Mapping[str, Lost]]] | None = None,
+        self, seen: Mapping[str, int], lost: Mapping[str, Sequence[Mapping[str, Lost]]]
     ) -> list[str]:
         """Return what was never known and makes rules or parts blind, then what is lost of steps.
 
         Args:
-            seen: how many records of each type there were, dropped ones included; all that were
-                noted unless given.
-            lost: how many events each part of each rule lost, as `Engine.lost` tells it; without
-                it, not all that was kept need have been noted, and nothing is said of losses.
+            seen: how many records of each type there were, dropped ones included.
+            lost: how many events each part of each rule lost, as `Engine.lost` tells it.
         """
-        if lost is None:
-            seen = self._kept if seen is None else seen
-            return list(self._never(_Counts(seen, seen)))
-        counts = _Counts(self._kept if seen is None else seen, self._kept)
+        counts = _Counts(seen, self._kept)
         return [*self._never(counts), *self._now_and_then(counts, lost)]
 
     def blind_rules(self, seen: Mapping[str, int]) -> frozenset[str]:

@@ -30,8 +30,10 @@ class Side:
     def thin(self) -> None:
         """Halve the sample until it is no longer too large."""
         while len(self.held) > self._most:
-            self.below = sorted(self.held)[len(self.held) // 2]
-            self.held.difference_update([p for p in self.held if p >= self.below])
+            people = sorted(self.held)
+            middle = len(people) // 2
+            self.below = people[middle]
+            self.held.difference_update(people[middle:])
             self._scale *= 2
 
     def clear(self) -> None:

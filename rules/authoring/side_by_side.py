@@ -18,6 +18,7 @@ from rules.fact import Fact, Identity, Mark
 from rules.judging import Lost
 from rules.rule import Rule, RuleSet
 from rules.stages import Claims, Engine, passed_on
+from rules.timing import Timing
 from rules.watermark import Partition
 
 _ALERTS: Partition = ("alerts", 0)
@@ -26,7 +27,8 @@ _ALERTS: Partition = ("alerts", 0)
 class SideBySide:
     """Rule sets under names of their own: `rule_set` holds all their rules, each once."""
 
-    def __init__(self, rule_sets: Sequence[RuleSet]) -> None:
+    def __init__(self, rule_sets: Sequence[RuleSet], timing: Timing) -> None:
+        self._timing = timing
         self._own: dict[str, Rule] = {}
         self._names: list[Sequence[str]] = []
         held: dict[tuple[str, str], str] = {}
@@ -53,7 +55,7 @@ class SideBySide:
             second = replace(self.rule_set, rules=own).second_stage
             if second.rules:
                 readers.append((frozenset(names), second))
-        return _Engines(self.rule_set.first_stage, self._own, readers, watermarks)
+        return _Engines(self.rule_set.first_stage, self._own, readers, watermarks, self._timing)
 
     def standings(self, found: Standings) -> list[Standings]:
         """Return how the alerts of each set stand, under their own ids, from those of all."""
@@ -72,11 +74,15 @@ class SideBySide:
 class _Reader:
     """The rules of one set that read alerts; `names` are those under which its rules run."""
 
-    def __init__(self, names: frozenset[str], rules: RuleSet, minimum_us: int) -> None:
+    def __init__(
+        self, names: frozenset[str], rules: RuleSet, minimum_us: int, timing: Timing
+    ) -> None:
         self._names = names
         self._rules = rules
         self._claims = Claims(rules)
-        self._correlator = Correlator(rules, {_ALERTS: passed_on(minimum_us, rules)})
+        self._correlator = Correlator(
+            rules, {_ALERTS: passed_on(minimum_us, rules)}, timing=timing
+        )
 
     def observe(
         self,
@@ -109,11 +115,12 @@ class _Engines(Engine):
         own: Mapping[str, Rule],
         readers: Sequence[tuple[frozenset[str], RuleSet]],
         watermarks: Mapping[Partition, int],
+        timing: Timing,
     ) -> None:
-        super().__init__(first, watermarks)
+        super().__init__(first, watermarks, timing=timing)
         self._own = own
         minimum_us = self.first.watermarks.minimum_us
-        self._readers = [_Reader(names, rules, minimum_us) for names, rules in readers]
+        self._readers = [_Reader(names, rules, minimum_us, timing) for names, rules in readers]
 
     def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
         raised = self.first.observe(rows, revision)

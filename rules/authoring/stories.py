@@ -64,7 +64,7 @@ def run_story(
     clocks = {source: FeedClock(story.lateness_us or 0) for source in sorted(sources)}
     # Without any feed there would be no end that could be reached.
     roster = list(clocks) or ["bank"]
-    engine = Engine(rule_set, {(source, 0): NEVER_US for source in roster})
+    engine = Engine(rule_set, {(source, 0): NEVER_US for source in roster}, timing=timing)
     alerts: list[Alert] = []
     for step, place in enumerate(order):
         event = events[place]

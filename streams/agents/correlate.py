@@ -12,7 +12,7 @@ from rules.fact import Fact, Mark
 from rules.watermark import NEVER_US, Partition
 from streams.clock import now_us
 from streams.epoch import offset_of
-from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
+from streams.lanes import LONGEST_S, Channel, Commit, Opening, RecordBatch, Row
 from streams.metrics import (
     ALERTS,
     FACTS,
@@ -35,8 +35,6 @@ log: Final = structlog.get_logger("ringfence")
 
 _MILLISECOND_US: Final = 1_000
 _SECOND_US: Final = 1_000_000
-_LONGEST_S: Final = 0.5
-"""Well below every session timeout: heartbeats go out between two batches."""
 
 
 class FactsLog(Protocol):
@@ -72,7 +70,7 @@ class CorrelateStation:
         sender: Sender,
         facts_log: FactsLog,
         clock_us: Callable[[], int] = now_us,
-        longest_s: float = _LONGEST_S,
+        longest_s: float = LONGEST_S,
     ) -> None:
         self._longest_s = longest_s
         self.counts: Counter[Key] = Counter()
@@ -131,7 +129,7 @@ class CorrelateStation:
         until_s = clock_s() + self._longest_s
         async for rows in self._facts_log.rows(partition, state.next_offset, offset):
             for row in rows:
-                state.observe([row])
+                state.catch_up(row)
                 if clock_s() >= until_s:
                     # The group is told that this worker is there; see `_observe`.
                     await asyncio.sleep(0)

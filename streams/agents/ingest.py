@@ -13,7 +13,7 @@ from rules.screen import Screen
 from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
 from streams.ingest import Ingest
-from streams.lanes import Channel, Commit, Opening, RecordBatch, Row
+from streams.lanes import LONGEST_S, Channel, Commit, Opening, RecordBatch, Row
 from streams.metrics import DEAD_LETTERS, FACTS, LATE, RECORDS, SKIPPED, WITHOUT_VALUE, Key
 from streams.outbox import Headers, Message, appended_at
 from streams.producer import Sender
@@ -58,7 +58,9 @@ class IngestStation:
         sender: Sender,
         offsets: Offsets,
         clock_us: Callable[[], int] = now_us,
+        longest_s: float = LONGEST_S,
     ) -> None:
+        self._longest_s = longest_s
         self._settings = settings
         self._idle_after_us = settings.idle_after // _MICROSECOND
         self._starts = starts
@@ -118,12 +120,13 @@ class IngestStation:
         return {partition: state.watermark_us for partition, state in self._states.items()}
 
     async def take(self, batch: RecordBatch[FeedState]) -> None:
-        """Do all that a batch implies, and acknowledge it."""
-        await self._sender.send_all(self._implied(batch))
+        """Do all that a batch implies, or as much as is due of a slow one, and acknowledge it."""
+        messages, rows = self._implied(batch)
+        await self._sender.send_all(messages)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
-        batch.ack(encode_watermark(batch.state.watermark_us))
-        self.counts[RECORDS.name, batch.partition[0]] += len(batch.rows)
+        batch.ack(encode_watermark(batch.state.watermark_us), len(rows))
+        self.counts[RECORDS.name, batch.partition[0]] += len(rows)
 
     async def tick(self) -> None:
         """Send the marks that were held back because the last ones had only just gone out."""
@@ -150,15 +153,23 @@ class IngestStation:
         state.reach.raise_to(watermark_us)
         state.acknowledge()
 
-    def _implied(self, batch: RecordBatch[FeedState]) -> list[Message]:
-        """Return the facts and dead letters that a batch implies."""
-        skipped = self._settings.skipped(batch.partition)
-        rows = [r for r in batch.rows if r.value is not None and r.offset not in skipped]
-        messages = [self._skip(batch, r) for r in batch.rows if r.offset in skipped]
-        topic = batch.partition[0]
-        self.counts[SKIPPED.name, topic] += len(messages)
-        self.counts[WITHOUT_VALUE.name, topic] += len(batch.rows) - len(rows) - len(messages)
-        raws = [_structured(r) if r.headers else r.value or b"" for r in rows]
+    def _implied(self, batch: RecordBatch[FeedState]) -> tuple[list[Message], Sequence[Row]]:
+        """Return the facts and dead letters that rows imply, and which rows.
+
+        What is large and broken can take milliseconds each, and a worker that is silent for too
+        many of them is no member of its group any more: what is left then comes again.
+        """
+        clock_s = asyncio.get_running_loop().time
+        until_s = clock_s() + self._longest_s
+        topic, rows, done = batch.partition[0], batch.rows, batch.rows
+        raws = [row.value or b"" for row in rows]
+        headers = [row.headers for row in rows]
+        # Nearly always each row's value is all there is to it.
+        is_plain = not self._settings.skip and not any(headers) and all(raws)
+        if not is_plain:
+            rows = self._to_read(batch)
+            raws = [_structured(row) for row in rows]
+        messages: list[Message] = []
         found = self._ingest.take_all(raws, batch.state.reach, now_us=self._clock_us())
         for at, taken in found:
             self.counts[LATE.name, topic] += taken.late
@@ -171,13 +182,31 @@ class IngestStation:
                 appended = appended_at(rows[at].timestamp)
                 for fact in taken.facts:
                     messages += self._placed(fact, appended)
-        return messages
+            if clock_s() >= until_s:
+                done = [row for row in batch.rows if row.offset <= rows[at].offset]
+                break
+        if not is_plain:
+            messages += self._passed_over(batch.partition, done)
+        return messages, done
 
-    def _skip(self, batch: RecordBatch[FeedState], row: Row) -> Message:
-        topic, number = batch.partition
+    def _to_read(self, batch: RecordBatch[FeedState]) -> Sequence[Row]:
+        skipped = self._settings.skipped(batch.partition)
+        return [r for r in batch.rows if r.value is not None and r.offset not in skipped]
+
+    def _passed_over(self, partition: Partition, rows: Sequence[Row]) -> list[Message]:
+        """Return the dead letters of rows that are stepped over; count those without a value."""
+        skipped = self._settings.skipped(partition)
+        letters = [self._skip(partition, r) for r in rows if r.offset in skipped]
+        empty = sum(r.value is None and r.offset not in skipped for r in rows)
+        self.counts[SKIPPED.name, partition[0]] += len(letters)
+        self.counts[WITHOUT_VALUE.name, partition[0]] += empty
+        return letters
+
+    def _skip(self, partition: Partition, row: Row) -> Message:
+        topic, number = partition
         log.warning("row_skipped", topic=topic, partition=number, offset=row.offset)
         skipped = Refusal("internal", "stepped over: RINGFENCE_SKIP names it")
-        return self._dead_letter(batch.partition, row.offset, _structured(row), skipped)
+        return self._dead_letter(partition, row.offset, _structured(row), skipped)
 
     def _placed(self, fact: Fact, headers: Headers) -> Iterator[Message]:
         """Yield a fact for each stage that can use it."""

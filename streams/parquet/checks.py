@@ -1,12 +1,11 @@
 """What a row must be like to be dropped unread: in order as far as `--validate kept` promises.
 
-Each check is SQL that is true of rows that are not plainly in order. Most logs have none of them,
-which the file's own statistics tell at once; so each check is first asked of the whole file, and
-only those that some row fails are asked of every row. What fails one is read like any record, and
-that alone refuses.
+Each check is SQL that is true of rows that are not plainly in order. What fails one is read like
+any record, and that alone refuses. Of a row that no rule can use only what rules look at is
+checked; of one that some rule could use, everything.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from rules.events import EVENTS, IDENTIFIER_LIMIT, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
@@ -22,84 +21,70 @@ DROPPABLE: Final = tuple(
 
 
 class Checks:
-    """The checks of one log for one rule set."""
+    """The checks of one log.
 
-    def __init__(
-        self,
-        log: ParquetLog,
-        looked_at: Mapping[str, frozenset[str]],
-        timing: Timing,
-        *,
-        as_of_us: int,
-        ahead_us: int,
-    ) -> None:
+    Attributes:
+        counts: How many rows of each wire type there are; None stands for those without one.
+        specs: The droppable types among them.
+        timing: How long records count.
+    """
+
+    def __init__(self, log: ParquetLog, timing: Timing, *, as_of_us: int, ahead_us: int) -> None:
         """Prepare the checks.
 
         Args:
             log: the log.
-            looked_at: the own fields that rules look at, by event type.
             timing: how long records count.
             as_of_us: the moment after which a record without `recordedtime` is of the future.
             ahead_us: how far a record may be dated after that.
         """
-        self._log = log
         self._columns = {column.name: column for column in log.columns}
-        self._looked_at = {
-            s.name: _fields(s, looked_at.get(s.name, frozenset())) for s in DROPPABLE
-        }
-        self._timing = timing
+        self.timing = timing
         self._ahead_us = ahead_us
         self._latest_us = min(as_of_us + ahead_us, LATEST_US)
+        currency = '"currency"' if "currency" in self._columns else "NULL"
+        told = list(
+            log.query(
+                f"SELECT type, {currency}, count(*) FROM {log.source} GROUP BY ALL ORDER BY ALL"
+            )
+        )
+        self.counts: dict[str | None, int] = {}
+        for wire_type, _, count in told:
+            self.counts[wire_type] = self.counts.get(wire_type, 0) + count
+        self.specs = tuple(spec for spec in DROPPABLE if spec.wire_type in self.counts)
+        codes = {str(code) for _, code, _ in told if code is not None}
+        self._no_currencies = sorted(codes - CURRENCIES)
 
-    def odd(self) -> str:
-        """Return SQL that is true of rows that are not plainly in order; false if there are none.
+    def odd(
+        self,
+        looked_at: Mapping[str, Collection[str]] | None = None,
+        or_of_use: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return SQL that is true of rows that are not plainly in order.
 
         A row that is of no droppable type is one of them.
+
+        Args:
+            looked_at: of each event type the own fields that are checked; all if None.
+            or_of_use: for each event type, what may be true of a row instead.
         """
-        types = _listed(spec.wire_type for spec in DROPPABLE)
-        failed = [check for check in self._of_columns() if self._log.is_ever(check)]
-        failed += self._failed(list(self._of_rows()))
-        checks = " OR ".join(f"({check})" for check in failed)
-        of_other_type = f"coalesce(type NOT IN ({types}), true)"
-        # What is unknown fails no check.
-        return f"{of_other_type} OR coalesce({checks}, false)" if failed else of_other_type
+        parts = list(self._of_envelope())
+        if looked_at is None:
+            parts.append(self._is_large())
+        for spec in self.specs:
+            names = None if looked_at is None else looked_at.get(spec.name, ())
+            either = list(self._of_type(spec, names))
+            either += [] if or_of_use is None else [or_of_use[spec.name]]
+            parts.append(f"type = {quoted(spec.wire_type)} AND ({_any(either)})")
+        types = _listed(spec.wire_type for spec in self.specs)
+        parts += ["type IS NULL", f"type NOT IN ({types})" if types else "true"]
+        return _any(parts)
 
-    def _failed(self, checks: Sequence[str]) -> list[str]:
-        """Return the checks that some row fails, all of them asked in one pass."""
-        if not checks:
-            return []
-        asked = ", ".join(f"coalesce(bool_or({check}), false)" for check in checks)
-        (found,) = self._log.query(f"SELECT {asked} FROM {self._log.source}")
-        return [check for check, is_failed in zip(checks, found, strict=True) if is_failed]
-
-    def _of_columns(self) -> Iterator[str]:
-        """Yield the checks that look at one column each."""
-        yield from self._of_envelope()
-        for name, fields in self._by_name().items():
-            column = self._columns.get(name)
-            if column is not None:
-                yield from self._of_column(column, fields)
-
-    def _of_rows(self) -> Iterator[str]:
-        """Yield the checks that have to look at every row."""
-        for name, fields in self._by_name().items():
-            column = self._columns.get(name)
-            is_name = any(field.kind is Kind.PSEUDONYM for field in fields)
-            if column is not None and is_name and column.holds(Kind.PSEUDONYM):
-                # In bytes: a text with more of them than characters may be in order all the same.
-                yield f"strlen({column.sql}) > {IDENTIFIER_LIMIT}"
-        known = self._known()
-        for spec in DROPPABLE:
-            if spec.wire_type in known:
-                yield from self._of_type(spec, known[spec.wire_type])
-
-    def _known(self) -> Mapping[str, Mapping[str, int]]:
-        """Return for each type in the log how many rows it has, as `type`, and know each field."""
-        looked_at = (field.name for fields in self._looked_at.values() for field in fields)
-        names = ["type", *(name for name in dict.fromkeys(looked_at) if name in self._columns)]
-        counts = ", ".join(f"count({self._columns[name].sql})" for name in names)
-        told = self._log.query(f"SELECT type, {counts} FROM {self._log.source} GROUP BY type")
-        return {wire_type: dict(zip(names, found, strict=True)) for wire_type, *found in told}
+    def _is_large(self) -> str:
+        """Return SQL that is true of rows that could be too large for a record."""
+        texts = (c.sql for c in self._columns.values() if c.type == "VARCHAR")
+        size = " + ".join(f"coalesce(strlen({sql}), 0)" for sql in texts)
+        return f"{size} > {_LARGE}"
 
     # -- the envelope ------------------------------------------------------------------------
 
@@ -132,35 +117,42 @@ class Checks:
             beyond = self._columns["time"].outside(_EARLIEST, limit)[1]
             yield f"recordedtime IS NULL AND {beyond} OR {ahead}"
 
-    # -- the fields that rules look at, and those of every type -------------------------------
+    # -- the fields of one type ----------------------------------------------------------------
 
-    def _by_name(self) -> Mapping[str, list[FieldSpec]]:
-        found: dict[str, list[FieldSpec]] = {}
-        for fields in self._looked_at.values():
-            for field in fields:
-                found.setdefault(field.name, []).append(field)
-        return found
+    def _of_type(self, spec: EventSpec, looked_at: Collection[str] | None) -> Iterator[str]:
+        fields = [field for field in spec.fields.values() if not field.derived]
+        if looked_at is not None:
+            always = {"person", spec.start_field, spec.end_field, "answered_at"}
+            fields = [field for field in fields if field.name in always or field.name in looked_at]
+        for field in fields:
+            column = self._columns.get(field.name)
+            if column is not None:
+                yield from self._of_field(column, field)
+            if field.required:
+                yield "true" if column is None else f"{column.sql} IS NULL"
+        event_id = self._columns.get("event_id")
+        if looked_at is None and event_id is not None:
+            yield from self._of_text(event_id)
+        yield from self._of_amounts(spec, fields)
+        yield from self._of_times(spec)
 
-    def _of_column(self, column: Column, fields: Sequence[FieldSpec]) -> Iterator[str]:
-        for kind in dict.fromkeys(field.kind for field in fields):
-            yield from self._not_held(column, kind)
-        if not column.holds(fields[0].kind):
+    def _of_field(self, column: Column, field: FieldSpec) -> Iterator[str]:
+        yield from self._not_held(column, field.kind)
+        if not column.holds(field.kind):
             return
-        if any(field.kind is Kind.PSEUDONYM for field in fields):
-            yield f"{column.sql} = ''"
-        if column.name == "currency":
-            yield from self._of_currencies(column)
-        classes = {choice for field in fields for choice in field.classes}
-        if classes and all(field.classes for field in fields):
-            yield f"{column.sql} NOT IN ({_listed(sorted(classes))})"
+        if column.name == "currency" and self._no_currencies:
+            yield f"{column.sql} IN ({_listed(self._no_currencies)})"
+        if field.kind in (Kind.PSEUDONYM, Kind.TEXT) and column.name != "currency":
+            yield from self._of_text(column)
+        if field.classes:
+            yield f"{column.sql} NOT IN ({_listed(field.classes)})"
 
-    def _of_currencies(self, column: Column) -> Iterator[str]:
-        told = (
-            f"SELECT DISTINCT {column.sql} FROM {self._log.source} WHERE {column.sql} IS NOT NULL"
-        )
-        found = {str(code) for (code,) in self._log.query(told)}
-        if unknown := sorted(found - CURRENCIES):
-            yield f"{column.sql} IN ({_listed(unknown)})"
+    def _of_text(self, column: Column) -> Iterator[str]:
+        yield from self._not_held(column, Kind.TEXT)
+        if column.holds(Kind.TEXT):
+            yield f"{column.sql} = ''"
+            # In bytes: a text with more of them than characters may be in order all the same.
+            yield f"strlen({column.sql}) > {IDENTIFIER_LIMIT}"
 
     def _not_held(self, column: Column, kind: Kind) -> Iterator[str]:
         """Yield the checks of a column's values by themselves."""
@@ -178,35 +170,13 @@ class Checks:
 
     # -- what more than one field decides ----------------------------------------------------
 
-    def _of_type(self, spec: EventSpec, known: Mapping[str, int]) -> Iterator[str]:
-        is_it, fields = f"type = {quoted(spec.wire_type)}", self._looked_at[spec.name]
-        for field in fields:
-            if field.required and known.get(field.name, 0) < known["type"]:
-                sql = self._sql(field.name)
-                yield is_it if sql is None else f"{is_it} AND {sql} IS NULL"
-        yield from self._of_classes(is_it, fields)
-        yield from self._of_amounts(is_it, spec, fields)
-        yield from self._of_times(spec)
-
-    def _of_classes(self, is_it: str, fields: Iterable[FieldSpec]) -> Iterator[str]:
-        by_name = self._by_name()
-        for field in fields:
-            sql = self._sql(field.name)
-            if sql is None or not field.classes:
-                continue
-            # Where all types have one list, the column has been checked as a whole.
-            if any(other.classes != field.classes for other in by_name[field.name]):
-                yield f"{is_it} AND {sql} NOT IN ({_listed(field.classes)})"
-
-    def _of_amounts(
-        self, is_it: str, spec: EventSpec, fields: Iterable[FieldSpec]
-    ) -> Iterator[str]:
+    def _of_amounts(self, spec: EventSpec, fields: Iterable[FieldSpec]) -> Iterator[str]:
         amounts = [sql for f in fields if f.currency and (sql := self._sql(f.name)) is not None]
         if not amounts or spec.fields["currency"].required:
             return
         known = f"coalesce({', '.join(f'{sql}::VARCHAR' for sql in amounts)}) IS NOT NULL"
         currency = self._sql("currency")
-        yield f"{is_it} AND ({known}) <> ({currency or 'NULL'} IS NOT NULL)"
+        yield f"({known}) <> ({currency or 'NULL'} IS NOT NULL)"
 
     def _of_times(self, spec: EventSpec) -> Iterator[str]:
         names = (spec.start_field, "answered_at", spec.end_field)
@@ -218,7 +188,7 @@ class Checks:
         )
         if start is None:
             return
-        settle_us = self._timing.settle(spec.name)
+        settle_us = self.timing.settle(spec.name)
         yield f"{start} > time"
         yield f"epoch_us(time) - epoch_us({start}) > {settle_us}"
         known = [start, *(each for each in later if each is not None)]
@@ -231,19 +201,17 @@ class Checks:
         return None if column is None else column.sql
 
 
+# In bytes: an eighth of the limit, since in JSON a character can take six.
+_LARGE: Final = 8_192
 _GREATEST_AMOUNT: Final = "999999999999999.999999"
 _ABSENT: Final = Column("", "")
-
-
-def _fields(spec: EventSpec, looked_at: frozenset[str]) -> tuple[FieldSpec, ...]:
-    always = {"person", spec.start_field, spec.end_field, "answered_at"}
-    own = (field for field in spec.fields.values() if not field.derived)
-    return tuple(field for field in own if field.name in looked_at | always)
-
-
 _EARLIEST: Final = "1970-01-01 00:00:00"
 # In UTC, as the connection has it.
 _LATEST: Final = format_moment(LATEST_US).removesuffix("Z")
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return " OR ".join(f"({condition})" for condition in conditions)
 
 
 def _listed(texts: Iterable[str]) -> str:

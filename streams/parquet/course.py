@@ -6,17 +6,21 @@ joined with the rows of its own block.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from rules.watermark import END_US, NEVER_US, Partition
 from streams.parquet.log import ParquetLog, quoted
 
-ROWS: Final = 256
+ROWS: Final = 1024
 """How many rows there are in a block."""
 
 Tops = Sequence[int]
 """The greatest time of each partition so far, by its place; NEVER_US if it has brought nothing."""
+
+_Told = tuple[str | None, str | None, int]
+"""What a row says of its partition: its feed, its source if that is none, its number."""
 
 
 class Course:
@@ -27,61 +31,72 @@ class Course:
         first_rows: For each of them the first row that it brought.
     """
 
-    def __init__(self, log: ParquetLog, odd: str, place: int) -> None:
+    def __init__(self, log: ParquetLog, odd_rows: str | None, place: int) -> None:
         """Read the times of all blocks.
 
         Args:
             log: the log.
-            odd: SQL that is true of rows that are not plainly in order.
+            odd_rows: a query for the rows that are not plainly in order, if there are any.
             place: where the log stands on the command line, from 0.
         """
         self._log = log
-        self._where = f"WHERE NOT ({odd})"
+        self._where = "true" if odd_rows is None else f"file_row_number NOT IN ({odd_rows})"
         names = {column.name for column in log.columns}
         self._feed = "feed" if "feed" in names else "NULL::VARCHAR"
         self._number = "coalesce(partition::BIGINT, 0)" if "partition" in names else "0"
-        told = log.query(
-            f"SELECT {self._feed}, CASE WHEN {self._feed} IS NULL THEN source END,"
-            f" {self._number}, min(file_row_number) FROM {log.source} {self._where}"
-            " GROUP BY ALL ORDER BY 4"
-        )
-        self._told = list(told)
+        told, blocks = self._read()
         self.partitions: Sequence[Partition] = [
             (f"{source} in log {place + 1}" if feed is None else feed, number)
-            for feed, source, number, _ in self._told
+            for feed, source, number in told
         ]
-        self.first_rows: Sequence[int] = [row for *_, row in self._told]
-        self._place = self._sql_of_place()
-        self._before: dict[int, Tops] = {}
-        self._above: dict[tuple[int, int], int] = {}
-        self._read()
-
-    def _sql_of_place(self) -> str:
-        cases = (
-            f"WHEN {self._is(feed, source)} AND {self._number} = {number} THEN {n}"
-            for n, (feed, source, number, _) in enumerate(self._told)
-        )
-        return f"(CASE {' '.join(cases)} END)" if len(self._told) > 1 else "0"
-
-    def _is(self, feed: str | None, source: str) -> str:
-        if feed is None:
-            return f"{self._feed} IS NULL AND source = {quoted(source)}"
-        return f"{self._feed} = {quoted(feed)}"
-
-    def _read(self) -> None:
-        """Read the least and the greatest times; of the greatest, keep those up to each block."""
-        count, places = -(-self._log.rows // ROWS), len(self.partitions)
-        self._least = [[END_US] * places for _ in range(count)]
-        self._tops = [[NEVER_US] * places for _ in range(count + 1)]
-        told = self._log.query(
-            f"SELECT file_row_number // {ROWS}, {self._place}, epoch_us(min(time)),"
-            f" epoch_us(max(time)) FROM {self._log.source} {self._where} GROUP BY ALL"
-        )
-        for block, place, least_us, greatest_us in told:
-            self._least[block][place] = least_us
-            self._tops[block + 1][place] = greatest_us
+        self.first_rows: Sequence[int] = list(told.values())
+        self._place = self._sql_of_place(list(told))
+        count, places = -(-log.rows // ROWS), {each: n for n, each in enumerate(told)}
+        self._least = [[END_US] * len(told) for _ in range(count)]
+        self._tops = [[NEVER_US] * len(told) for _ in range(count + 1)]
+        for block, partition, least_us, greatest_us in blocks:
+            self._least[block][places[partition]] = least_us
+            self._tops[block + 1][places[partition]] = greatest_us
         for before, tops in zip(self._tops, self._tops[1:], strict=False):
             tops[:] = map(max, before, tops)
+        self._before: dict[int, Tops] = {}
+        self._above: dict[tuple[int, int], int] = {}
+
+    def _read(self) -> tuple[Mapping[_Told, int], list[tuple[int, _Told, int, int]]]:
+        """Return the first row of each partition, in order, and the times of each block."""
+        told = self._log.query(
+            f"SELECT file_row_number // {ROWS}, min(file_row_number), {self._feed},"
+            f" CASE WHEN {self._feed} IS NULL THEN source END, {self._number},"
+            f" epoch_us(min(time)), epoch_us(max(time))"
+            f" FROM {self._log.source} WHERE {self._where} GROUP BY ALL ORDER BY 2"
+        )
+        first_rows: dict[_Told, int] = {}
+        blocks: list[tuple[int, _Told, int, int]] = []
+        for block, row, feed, source, number, least_us, greatest_us in told:
+            first_rows.setdefault((feed, source, number), row)
+            blocks.append((block, (feed, source, number), least_us, greatest_us))
+        return first_rows, blocks
+
+    def _sql_of_place(self, told: Sequence[_Told]) -> str:
+        cases = (
+            f"WHEN {self._is(feed, source)} AND {self._number} = {number} THEN {n}"
+            for n, (feed, source, number) in enumerate(told)
+        )
+        return f"(CASE {' '.join(cases)} END)" if len(told) > 1 else "0"
+
+    def _is(self, feed: str | None, source: str | None) -> str:
+        if feed is None:
+            return f"{self._feed} IS NULL AND source = {quoted(source or '')}"
+        return f"{self._feed} = {quoted(feed)}"
+
+    def ends_us(self, odd_us: Mapping[int, int]) -> Sequence[int]:
+        """Return how far the furthest partition can have come at the end of each block.
+
+        Args:
+            odd_us: how far the rows left out can bring one, by the block they stand in.
+        """
+        most = [max(tops, default=NEVER_US) for tops in self._tops[1:]]
+        return list(accumulate((max(top, odd_us.get(n, top)) for n, top in enumerate(most)), max))
 
     def tops_before(self, row: int) -> Tops:
         """Return how far each partition had come before a row; quick if it was expected."""
@@ -104,7 +119,7 @@ class Course:
         told = self._log.query(
             f"SELECT s.row, {self._place}, epoch_us(max(time)) FROM {self._log.source} JOIN"
             f" (SELECT unnest($rows::BIGINT[]) AS row) s ON file_row_number // {ROWS} ="
-            f" s.row // {ROWS} AND file_row_number < s.row {self._where} GROUP BY ALL",
+            f" s.row // {ROWS} AND file_row_number < s.row WHERE {self._where} GROUP BY ALL",
             {"rows": list(found)},
         )
         for row, place, greatest_us in told:
@@ -128,7 +143,7 @@ class Course:
             " (SELECT unnest($blocks::BIGINT[]) AS block, unnest($places::BIGINT[]) AS place,"
             " unnest($limits::BIGINT[]) AS limit_us) w"
             f" ON file_row_number // {ROWS} = w.block AND {self._place} = w.place"
-            f" AND epoch_us(time) > w.limit_us {self._where} GROUP BY ALL",
+            f" AND epoch_us(time) > w.limit_us WHERE {self._where} GROUP BY ALL",
             {
                 "blocks": list(wanted.values()),
                 "places": [place for place, _ in wanted],
@@ -142,13 +157,14 @@ class Course:
     def late(
         self, lateness_us: Sequence[int], raised: Sequence[Sequence[tuple[int, int]]]
     ) -> Iterator[int]:
-        """Yield the rows that are late.
+        """Return the rows that are late.
 
         Args:
             lateness_us: how far each partition's watermark stays behind.
             raised: for each partition the rows before which its watermark was raised outright,
                 and to what, ascending in both.
         """
+        behind: list[int] = []
         for block, least in enumerate(self._least):
             end = (block + 1) * ROWS
             tops, marks = self._tops[block + 1], (_raised(each, end) for each in raised)
@@ -158,21 +174,26 @@ class Course:
                     least, tops, lateness_us, marks, strict=True
                 )
             ):
-                yield from self._late_in(block, lateness_us, raised)
+                behind.append(block)
+        return self._late_in(behind, lateness_us, raised) if behind else iter(())
 
     def _late_in(
         self,
-        block: int,
+        blocks: Sequence[int],
         lateness_us: Sequence[int],
         raised: Sequence[Sequence[tuple[int, int]]],
     ) -> Iterator[int]:
-        tops = list(self._tops[block])
         told = self._log.query(
             f"SELECT file_row_number, {self._place}, epoch_us(time) FROM {self._log.source}"
-            f" {self._where} AND file_row_number BETWEEN {block * ROWS}"
-            f" AND {(block + 1) * ROWS - 1} ORDER BY file_row_number"
+            f" WHERE {self._where} AND file_row_number // {ROWS} IN (SELECT unnest($blocks))"
+            " ORDER BY file_row_number",
+            {"blocks": list(blocks)},
         )
+        at, tops = -1, [NEVER_US]
         for row, place, time_us in told:
+            if row // ROWS != at:
+                at = row // ROWS
+                tops = list(self._tops[at])
             mark_us = _raised(raised[place], row)
             if time_us < max(mark_us, tops[place] - lateness_us[place]):
                 yield row

@@ -121,17 +121,22 @@ class ParquetLog:
             raise OutsideFailure(f'log "{path}" cannot be read: {reason}') from error
 
     @property
-    def is_timed(self) -> bool:
-        """Whether its times can be compared as they stand: they are no text, none is endless."""
-        time = next(column for column in self.columns if column.name == "time")
-        if not time.holds(Kind.MOMENT):
+    def is_comparable(self) -> bool:
+        """Whether names and times can be compared as they stand: no time is text, or endless."""
+        kinds = dict.fromkeys(("id", "source", "type"), Kind.TEXT) | {"time": Kind.MOMENT}
+        if not all(c.holds(kinds[c.name]) for c in self.columns if c.name in kinds):
             return False
-        bounds = [bound for c in self.columns if c.is_time for bound in c.outside(*_CALENDAR)]
-        return not any(self.is_ever(bound) for bound in bounds)
-
-    def is_ever(self, condition: str) -> bool:
-        """Tell whether some row fulfils a condition, which statistics often answer at once."""
-        return bool(self.scalar(f"SELECT EXISTS (FROM {self.source} WHERE {condition})"))
+        # The file's own statistics answer this at once.
+        ever = [
+            bound
+            for column in self.columns
+            if column.is_time
+            for bound in (
+                f"min({column.sql}) < '{_CALENDAR[0]}'::{column.type}",
+                f"max({column.sql}) > '{_CALENDAR[1]}'::{column.type}",
+            )
+        ]
+        return not self.scalar(f"SELECT coalesce({' OR '.join(ever)}, false) FROM {self.source}")
 
     def scalar(self, query: str) -> Any:  # noqa: ANN401 - whatever it asks for
         """Return the one value of a query."""

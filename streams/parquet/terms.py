@@ -1,7 +1,8 @@
-"""The screen of a rule set as SQL over the columns of a Parquet log.
+"""Conditions on one event as SQL over the columns of a Parquet log.
 
-SQL has Kleene's three values, so a condition on fixed fields translates word for word. What does
-not translate is NULL: undetermined, as an open field is, and drops nothing.
+SQL has Kleene's three values, so most conditions translate word for word. What does not translate
+is NULL. A screen asks whether an event could ever fulfil a condition: open fields are undetermined
+there, which drops nothing. How an event stands now is asked with `as_it_stands`.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Final
 
 from rules.condition import (
     Among,
+    Call,
     Compare,
     Constant,
     Expression,
@@ -32,23 +34,39 @@ _TURNED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _DECIMALS: Final = 6
 _DERIVED: Final = {
     "payee_is_new": "CASE WHEN {payee_times_paid} IS NOT NULL THEN {payee_times_paid} = 0"
-    " ELSE {payee_first_paid_at} >= {initiated_at} END"
+    " ELSE {payee_first_paid_at} >= {initiated_at} END",
+    "answered": "{answered_at} IS NOT NULL",
+    "talk_time": "{ended_at} - {answered_at}",
 }
-"""The derived fields that fixed fields decide; any other one is undetermined."""
+"""The derived fields that translate; any other one is undetermined."""
 
 
 class Terms(ScreenEmitter):
     """Turns conditions on events of one type into SQL."""
 
-    def __init__(self, spec: EventSpec, columns: Mapping[str, Column]) -> None:
+    def __init__(
+        self, spec: EventSpec, columns: Mapping[str, Column], *, as_it_stands: bool = False
+    ) -> None:
         super().__init__(lambda field: field.name)
         self._spec = spec
         self._columns = columns
+        self._as_it_stands = as_it_stands
 
     def passes(self, node: Expression) -> str:
         """Return SQL that is true unless an expression is known to be false."""
         truth = self._truth(node)
         return "true" if truth == NULL else f"coalesce({truth}, true)"
+
+    def truth(self, node: Expression) -> str:
+        """Return SQL that is true, false or unknown as an expression is; NULL if it has none."""
+        match node:
+            case Junction():
+                translates = all(self.truth(part) != NULL for part in node.parts)
+            case Negation():
+                translates = self.truth(node.part) != NULL
+            case _:
+                translates = True
+        return self._truth(node) if translates else NULL
 
     def _truth(self, node: Expression) -> str:
         match node:
@@ -94,11 +112,12 @@ class Terms(ScreenEmitter):
         if isinstance(node, Unknown):
             # A field without a column is unknown in all records; what is undetermined is not.
             field = node.item
-            if not isinstance(field, Field) or super().emit(field) == "None":
+            if not isinstance(field, Field) or self._is_undetermined(field):
                 return NULL
             name = field.name
             if self._spec.fields[name].derived:
-                return NULL
+                value = self._value(field) if self._as_it_stands else NULL
+                return NULL if value == NULL else f"({value} IS {negated}NULL)"
             return (
                 f"({self._columns[name].sql if name in self._columns else NULL} IS {negated}NULL)"
             )
@@ -109,13 +128,20 @@ class Terms(ScreenEmitter):
     def _value(self, node: Expression) -> str:
         if isinstance(node, Constant | Parameter):
             return _literal(node.value, node.kind)
-        if not isinstance(node, Field) or super().emit(node) == "None":
+        if isinstance(node, Call) and node.function == "number":
+            (node,) = node.arguments
+        if not isinstance(node, Field) or self._is_undetermined(node):
             return NULL
         spec = self._spec.fields[node.name]
         if not spec.derived:
             return self._column(node.name, spec.kind)
         needs = {need: self._column(need, self._spec.fields[need].kind) for need in spec.needs}
         return f"({_DERIVED[node.name].format(**needs)})" if node.name in _DERIVED else NULL
+
+    def _is_undetermined(self, field: Field) -> bool:
+        # Identifiers are compared, and callers withheld, as pseudonyms: not here.
+        is_hidden = field.kind is Kind.PSEUDONYM
+        return is_hidden if self._as_it_stands else super().emit(field) == "None"
 
     def _column(self, name: str, kind: Kind) -> str:
         """Return SQL for a field's value as it is compared; NULL where that is not plain."""
@@ -143,4 +169,6 @@ def _literal(value: Value | Thresholds, kind: Kind) -> str:
         return "true" if value else "false"
     if isinstance(value, str) and kind in (Kind.TEXT, Kind.CLASS):
         return quoted(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}" if _decimals(value) <= _DECIMALS else NULL
     return str(value) if isinstance(value, int) else NULL

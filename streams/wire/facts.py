@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from rules.events import KEYS, Scalar
-from rules.fact import Fact, Identity, Mark, make_event
+from rules.fact import Fact, Mark
+from rules.row import EventRow, Sealed, SealedRow, encode_event, event_of
 from rules.timing import Timing
 
 FORMAT: Final = 2
@@ -19,25 +20,6 @@ FORMAT: Final = 2
 
 class RowError(Exception):
     """A row of our own log that cannot be read: a bug, or somebody else has written there."""
-
-
-class _FactRow(
-    msgspec.Struct,
-    frozen=True,
-    array_like=True,
-    forbid_unknown_fields=True,
-    tag_field="row",
-    tag="fact",
-):
-    source: str
-    type: str
-    id: str
-    record_id: str
-    sequence: int
-    time_us: int
-    late: bool
-    gone: bool
-    data: dict[str, Scalar]
 
 
 class _MarkRow(
@@ -55,22 +37,13 @@ class _MarkRow(
 
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
-_decode: Final = msgspec.json.Decoder(_FactRow | _MarkRow).decode
+_decode: Final = msgspec.json.Decoder(EventRow | _MarkRow).decode
+_decode_sealed: Final = msgspec.json.Decoder(SealedRow | _MarkRow).decode
 
 
 def encode_fact(fact: Fact) -> tuple[bytes, bytes]:
     """Return the Kafka key and the value of a fact's row."""
-    event = fact.event
-    row = _FactRow(
-        *event.identity,
-        record_id=event.record_id,
-        sequence=event.sequence,
-        time_us=event.time_us,
-        late=event.late,
-        gone=event.gone,
-        data=dict(event.data),
-    )
-    return fact.key.encode(), _encode(row)
+    return fact.key.encode(), encode_event(fact.event)
 
 
 def encode_mark(mark: Mark, roster: Mapping[str, int]) -> bytes:
@@ -88,12 +61,36 @@ def decode_row(key: bytes | None, value: bytes, timing: Timing) -> Fact | Mark:
         row = _decode(value)
         if isinstance(row, _MarkRow):
             return _mark(key, row)
-        return _fact(key, row, timing)
+        text, by, name = _key(key)
+        _check(name, row.data.get(KEYS[by]), gone=row.gone)
+        return Fact(text, event_of(row, timing))
+    except (ValueError, ArithmeticError, LookupError) as error:
+        raise _broken(error) from None
+
+
+def decode_sealed(key: bytes | None, value: bytes) -> Sealed | Mark:
+    """Return the fact or mark of one row, of a fact no more than what is asked of it first.
+
+    Raises:
+        RowError: It is none, as far as it was read.
+    """
+    try:
+        row = _decode_sealed(value)
+        if isinstance(row, _MarkRow):
+            return _mark(key, row)
+        text, by, name = _key(key)
+        start_us, named = row.read(by)
+        _check(name, named, gone=row.gone)
+        return Sealed(text, by, row.type, start_us, row.data, value)
+    except (ValueError, LookupError) as error:
+        raise _broken(error) from None
+
+
+def _broken(error: Exception) -> RowError:
+    if isinstance(error, LookupError):
+        return RowError("a row of the facts log names no known event type, key or start")
     # Errors of msgspec, of UTF-8, and text where a moment or an amount belongs.
-    except (ValueError, ArithmeticError) as error:
-        raise RowError(f"a row of the facts log cannot be read: {type(error).__name__}") from None
-    except LookupError:
-        raise RowError("a row of the facts log names no known event type, key or start") from None
+    return RowError(f"a row of the facts log cannot be read: {type(error).__name__}")
 
 
 def _mark(key: bytes | None, row: _MarkRow) -> Mark:
@@ -102,21 +99,15 @@ def _mark(key: bytes | None, row: _MarkRow) -> Mark:
     return Mark(row.feed, row.partition, row.watermark_us)
 
 
-def _fact(key: bytes | None, row: _FactRow, timing: Timing) -> Fact:
+def _key(key: bytes | None) -> tuple[str, str, str]:
     if key is None:
         raise RowError("a fact in the facts log has no Kafka key")
     text = key.decode()
-    by, _, value = text.partition(":")
+    by, _, name = text.partition(":")
+    return text, by, name
+
+
+def _check(name: str, named: Scalar | None, *, gone: bool) -> None:
     # What is gone may be gone because it no longer names this key.
-    if row.data.get(KEYS[by]) != value and not row.gone:
+    if named != name and not gone:
         raise RowError("a fact in the facts log lies under a key that its event does not name")
-    event = make_event(
-        Identity(row.source, row.type, row.id),
-        record_id=row.record_id,
-        sequence=row.sequence,
-        time_us=row.time_us,
-        data=row.data,
-        late=row.late,
-        timing=timing,
-    )
-    return Fact(text, msgspec.structs.replace(event, gone=True) if row.gone else event)

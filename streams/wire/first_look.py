@@ -123,7 +123,8 @@ class FirstLook:
         if chunk.isascii() and b"[" not in chunk and b"\\" not in chunk:
             try:
                 records = self._decode_lines(chunk)
-            except ValueError:
+            # What is too deep is no ValueError to msgspec.
+            except (ValueError, RecursionError):
                 pass
             else:
                 ends = _plain_ends(chunk, len(records))

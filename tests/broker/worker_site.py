@@ -192,7 +192,7 @@ class Site:
             rows = await self.bus.read(stage.log.name)
             for partition in range(stage.log.size):
                 unheard = dict.fromkeys(stage.log.feed_partitions, NEVER_US)
-                correlator = Correlator(stage.rules, unheard)
+                correlator = Correlator(stage.rules, unheard, timing=self.settings.timing)
                 for row in rows:
                     if row.partition == partition:
                         assert row.value is not None
@@ -206,7 +206,7 @@ class Site:
         secret = self.settings.secret()
         pseudonyms = Pseudonyms(secret, frozenset(self.settings.withheld_values))
         ingest = Ingest(self.rule_set, self.settings.timing, pseudonyms)
-        engine = Engine(self.rule_set, {("all", 0): NEVER_US})
+        engine = Engine(self.rule_set, {("all", 0): NEVER_US}, timing=self.settings.timing)
         facts: list[Fact | Mark] = []
         for _, _, value in self.sent:
             read = ingest.read_whole(value, now_us=now_us())

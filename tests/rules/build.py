@@ -351,7 +351,7 @@ class Bench:
         self.rule_set = RuleSet(tuple(rules), max_history)
         self.feeds = tuple(feeds)
         roster = {(feed, 0): NEVER_US for feed in feeds}
-        self.engine = Engine(self.rule_set, roster)
+        self.engine = Engine(self.rule_set, roster, timing=timing)
         self.correlator = self.engine.first
         self.written: list[Alert] = []
         self.revision = 0

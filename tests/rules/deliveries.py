@@ -172,7 +172,8 @@ def kinds_of(world: World, event: Event, screen: Screen | None) -> Sequence[By]:
 def begin(world: World, delivery: Delivery, max_history: int = MAX_HISTORY) -> Engine:
     """An engine that has heard nothing yet."""
     roster = dict.fromkeys(delivery.declared, NEVER_US)
-    return Engine(replace(world.rule_set, max_history=max_history), roster)
+    rules = replace(world.rule_set, max_history=max_history)
+    return Engine(rules, roster, timing=world.timing)
 
 
 def run(world: World, delivery: Delivery, screen: Screen | None = None) -> list[Alert]:

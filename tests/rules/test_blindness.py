@@ -55,10 +55,11 @@ def rules_of(**steps: str) -> RuleSet:
 
 def said(rule_set: RuleSet, noted: Iterable[tuple[str, Mapping[str, Value]]]) -> list[str]:
     """What is said after these records."""
-    sightings = Sightings(rule_set)
+    sightings, seen = Sightings(rule_set), Counter[str]()
     for event, values in noted:
         sightings.note(event, values)
-    return sightings.sentences()
+        seen[event] += 1
+    return sightings.sentences(seen, Engine(rule_set, {}, timing=Timing()).lost())
 
 
 def replayed(
@@ -66,7 +67,7 @@ def replayed(
 ) -> list[str]:
     """What is said after a replay of these records, of which the screen may drop some."""
     sightings, seen = Sightings(rule_set), Counter[str]()
-    engine = Engine(rule_set, {("bank", 0): NEVER_US})
+    engine = Engine(rule_set, {("bank", 0): NEVER_US}, timing=Timing())
     for number, record in enumerate(records):
         event = build.event_of(record, Timing())
         seen[record.type] += 1
@@ -206,6 +207,21 @@ def test_a_step_that_loses_events_now_and_then_says_how_many_and_for_what() -> N
     ]
 
 
+def test_counting_many_alike_is_as_if_each_had_been_observed() -> None:
+    rule_set = rules_of(one=CALL_AND_PAY)
+    told = [paid(f"p-{n}", payee_times_paid="") for n in range(40)]
+    events = [build.event_of(record, Timing()) for record in told]
+    observed, counted = (
+        Engine(rule_set, {("bank", 0): NEVER_US}, timing=Timing()) for _ in range(2)
+    )
+    for number, event in enumerate(events):
+        observed.observe(build.facts_of(event, ("person",)), number)
+    for fact in build.facts_of(events[0], ("person", "payee")):
+        counted.count(fact, len(events))
+    assert counted.lost() == observed.lost()
+    assert "40" in str(counted.lost())
+
+
 def test_an_event_of_which_more_becomes_known_is_lost_no_more() -> None:
     told = [PHONED, paid("p"), paid("q", payee_times_paid=""), paid("q", sequence=1)]
     assert replayed(rules_of(one=CALL_AND_PAY), told) == []
@@ -280,14 +296,15 @@ anchor: hits
 @given(st.randoms(use_true_random=False).map(draw_world))
 def test_a_rule_that_is_called_blind_has_raised_nothing(world: World) -> None:
     events = [build.event_of(record, world.timing) for record in world.records]
-    engine = Engine(world.rule_set, {("bank", 0): NEVER_US})
+    engine = Engine(world.rule_set, {("bank", 0): NEVER_US}, timing=world.timing)
     sightings = Sightings(world.rule_set)
     alerts = []
     for number, event in enumerate(events):
         sightings.note(event.identity.type, event.fields)
         alerts += engine.observe(build.facts_of(event, keys_of(world.rule_set)), number)
     alerts += engine.observe([Mark("bank", 0, END_US)], len(events))
-    blind = " ".join(s for s in sightings.sentences() if "blind" in s)
+    seen = Counter(event.identity.type for event in events)
+    blind = " ".join(s for s in sightings.sentences(seen, engine.lost()) if "blind" in s)
     assert not any(alert.content["rule"]["id"] in blind for alert in alerts)
 
 

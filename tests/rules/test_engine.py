@@ -326,3 +326,20 @@ def test_the_best_of_two_ways_to_use_a_new_event_shows_the_members_of_its_own_se
     told.tell(transfer_record("p-1", at("10:42")))
     (alert,) = told.tell(call_record("c-2", at("10:10"), until_us=at("10:11")))
     assert bound(alert) == ["p-1", "c-2", "l-1", "l-2", "c-1"]
+
+
+def test_new_evidence_that_names_two_steps_counts_for_the_choice_that_it_fits() -> None:
+    #   10:00 c-1   10:10 a-1   10:15 s-1, told of last   10:20 a-2   10:30 end   10:40 p-1
+    added = step_of("added", "payee_added", (), (relation("during", "call"),))
+    pay = step_of("pay", "transfer", (), (relation("after", "added", HOUR_US),))
+    lies_so = (relation("during", "call"), relation("after", "added", HOUR_US))
+    shared = step_of("shared", "screen_share", (), lies_so, weight=40)
+    told = bench(build_rule([CALL, added, pay], TIMING, evidence=[shared]))
+    told.tell(call_record("c-1", at("10:00"), until_us=at("10:30")))
+    for own_id, clock in (("a-1", "10:10"), ("a-2", "10:20")):
+        told.tell(record_of("payee_added", own_id, at(clock)))
+    (without,) = told.tell(transfer_record("p-1", at("10:40")))
+    assert bound(without) == ["c-1", "a-2", "p-1"]
+    share = record_of("screen_share", "s-1", at("10:15"), ended_at=at("10:16"))
+    (alert,) = told.tell(share)
+    assert bound(alert) == ["c-1", "a-1", "p-1", "s-1"]

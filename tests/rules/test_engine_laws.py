@@ -8,19 +8,23 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rules.alert import Alert, encode_alert
 from rules.engine import Correlator
-from rules.fact import Fact, Mark
+from rules.fact import Event, Fact, Mark
 from rules.history import Rows
+from rules.memory import Memory
 from rules.moment import format_moment
+from rules.row import Sealed, encode_event
 from rules.rule import RuleSet
 from rules.screen import Screen
+from rules.shelf import Shelf
 from rules.stages import Claims
-from rules.timing import MAX_HISTORY
+from rules.timing import MAX_HISTORY, Timing
 from rules.watermark import NEVER_US, Watermarks
 from tests.rules.build import SIGNAL
 from tests.rules.deliveries import (
@@ -59,6 +63,7 @@ TWICE = RANDOMS.map(_draw_twice)
 CAPS = st.sampled_from((MAX_HISTORY, 1, 2))
 BROKEN_OFF = st.tuples(EITHER, st.floats(0, 1), CAPS)
 SOMEWHERE = st.tuples(st.one_of(TRUTHFUL, CAMPAIGNS), st.floats(0, 1))
+RESTING = st.tuples(EITHER, CAPS, st.sampled_from((Shelf.PLACES, 1, 2)))
 FLOODED = st.tuples(EITHER, st.sampled_from((1, 2, 3)))
 
 
@@ -99,14 +104,15 @@ def steps_do_not_change_final_records(drawn: Drawn) -> None:
 class _Logged(Correlator):
     """A correlator that keeps the log of its rows, what it wrote, and its watermarks before."""
 
-    def __init__(self, rule_set: RuleSet, like: Correlator, cap: int) -> None:
+    def __init__(self, rule_set: RuleSet, like: Correlator, timing: Timing, cap: int) -> None:
         self.rule_set = replace(rule_set, max_history=cap)
-        super().__init__(self.rule_set, like.watermarks.as_mapping())
-        self.log: list[tuple[Sequence[Fact | Mark], int, list[Alert]]] = []
+        super().__init__(self.rule_set, like.watermarks.as_mapping(), timing=timing)
+        self.timing = timing
+        self.log: list[tuple[Sequence[Fact | Sealed | Mark], int, list[Alert]]] = []
         self.vectors = [self.watermarks.as_mapping()]
         self.oldest: list[int | None] = [None]
 
-    def observe(self, rows: Sequence[Fact | Mark], revision: int) -> list[Alert]:
+    def observe(self, rows: Sequence[Fact | Sealed | Mark], revision: int) -> list[Alert]:
         written = super().observe(rows, revision)
         self.log.append((rows, revision, written))
         self.vectors.append(self.watermarks.as_mapping())
@@ -117,8 +123,8 @@ class _Logged(Correlator):
 def restart_changes_nothing_that_is_still_to_come(drawn: tuple[Drawn, float, int]) -> None:
     (world, delivery), where, cap = drawn
     engine = begin(world, delivery)
-    first = engine.first = _Logged(world.rule_set.first_stage, engine.first, cap)
-    second = engine.second = _Logged(world.rule_set.second_stage, engine.second, cap)
+    first = engine.first = _Logged(world.rule_set.first_stage, engine.first, world.timing, cap)
+    second = engine.second = _Logged(world.rule_set.second_stage, engine.second, world.timing, cap)
     observe_all(engine, steps_of(world, delivery))
     stop = int(where * len(first.log))
     assert _claimed(world, _since(first, stop), stop) == _claimed(
@@ -129,14 +135,17 @@ def restart_changes_nothing_that_is_still_to_come(drawn: tuple[Drawn, float, int
 
 
 def _since(lane: _Logged, stop: int) -> list[list[Alert]]:
-    """Restart a lane before a step, compare what it writes from there on; return all of that."""
+    """Restart a lane before a step, compare what it writes from there on; return all of that.
+
+    What comes before that step is observed unread.
+    """
     oldest = lane.oldest[stop]
     since = stop if oldest is None else oldest
-    rebuilt = Correlator(lane.rule_set, lane.vectors[since])
+    rebuilt = Correlator(lane.rule_set, lane.vectors[since], timing=lane.timing)
     written: list[list[Alert]] = [[] for _ in range(since)]
     for number in range(since, len(lane.log)):
         rows, revision, expected = lane.log[number]
-        written.append(rebuilt.observe(rows, revision))
+        written.append(rebuilt.observe(sealed(rows) if number < stop else rows, revision))
         if number >= stop:
             assert list(map(encode_alert, written[-1])) == list(map(encode_alert, expected))
     return written
@@ -147,6 +156,48 @@ def _claimed(world: World, written: Sequence[Sequence[Alert]], stop: int) -> lis
     claims = Claims(world.rule_set.second_stage)
     facts = [[fact for a in alerts for fact in claims.facts(a)] for alerts in written]
     return [(f.key, f.event.rank, f.event.gone) for step in facts[stop:] for f in step]
+
+
+def sealed(rows: Sequence[Fact | Sealed | Mark]) -> list[Fact | Sealed | Mark]:
+    """The rows of a step as a rebuild takes them in."""
+    return [_seal(row.key, row.event) if isinstance(row, Fact) else row for row in rows]
+
+
+def _seal(key: str, event: Event) -> Sealed:
+    data = msgspec.Raw(msgspec.json.encode(event.data))
+    by = key.partition(":")[0]
+    return Sealed(key, by, event.identity.type, event.start_us, data, encode_event(event))
+
+
+def what_is_at_rest_is_as_it_was(drawn: tuple[Drawn, int, int]) -> None:
+    (world, delivery), cap, places = drawn
+    steps = steps_of(world, delivery)
+    plain, resting = begin(world, delivery, cap), begin(world, delivery, cap)
+    for number, rows in enumerate(steps):
+        expected = plain.observe(rows, number)
+        with at_rest(places):
+            found = resting.observe(rows, number)
+        assert list(map(encode_alert, found)) == list(map(encode_alert, expected))
+        assert resting.first.oldest_revision() == plain.first.oldest_revision()
+    assert resting.lost() == plain.lost()
+    assert resting.first.counts == plain.first.counts
+
+
+def what_is_not_read_until_it_matters_changes_nothing(
+    drawn: tuple[Drawn, float, int],
+) -> None:
+    (world, delivery), where, cap = drawn
+    steps = steps_of(world, delivery)
+    rules = replace(world.rule_set.first_stage, max_history=cap)
+    roster = dict.fromkeys(delivery.declared, NEVER_US)
+    read = Correlator(rules, roster, timing=world.timing)
+    unread = Correlator(rules, roster, timing=world.timing)
+    for number, rows in enumerate(steps):
+        expected = read.observe(rows, number)
+        found = unread.observe(sealed(rows) if number < where * len(steps) else rows, number)
+        assert list(map(encode_alert, found)) == list(map(encode_alert, expected))
+        assert unread.oldest_revision() == read.oldest_revision()
+        assert unread.counts == read.counts
 
 
 def every_alert_ends_with_its_one_final_record(drawn: Drawn) -> None:
@@ -267,9 +318,12 @@ def a_log_that_begins_late_gives_the_alerts_of_anchors_a_reach_later(
     # What rests on alerts rests on what those rest on.
     later_us = since_us + rules.first_stage.reach_us
     engine = begin(world, delivery)
-    engine.first = Correlator(rules.first_stage, roster, since_us=since_us)
+    engine.first = Correlator(rules.first_stage, roster, timing=world.timing, since_us=since_us)
     engine.second = Correlator(
-        rules.second_stage, engine.second.watermarks.as_mapping(), since_us=later_us
+        rules.second_stage,
+        engine.second.watermarks.as_mapping(),
+        timing=world.timing,
+        since_us=later_us,
     )
     steps = [
         [row for row in rows if isinstance(row, Mark) or row.event.start_us >= since_us]
@@ -331,6 +385,28 @@ def in_crowds(law: Law) -> Law:
     return hold
 
 
+@contextmanager
+def at_rest(places: int = Shelf.PLACES) -> Iterator[None]:
+    """Let the engine put everything to rest that nothing is being done with."""
+    recent, Memory.RECENT = Memory.RECENT, 0
+    most, Shelf.PLACES = Shelf.PLACES, places
+    try:
+        yield
+    finally:
+        Memory.RECENT, Shelf.PLACES = recent, most
+
+
+def while_all_rests(law: Law) -> Law:
+    """The same law, where whatever can be at rest is."""
+
+    def hold(drawn: object) -> None:
+        with at_rest():
+            law(drawn)
+
+    hold.__name__ = f"{law.__name__}_while_all_rests"
+    return hold
+
+
 LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [
     (final_alerts_are_those_of_the_oracle, TRUTHFUL, 300),
     (final_alerts_are_those_of_the_oracle, CAMPAIGNS, 200),
@@ -340,6 +416,13 @@ LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [
     (steps_do_not_change_final_records, TRUTHFUL, 60),
     (restart_changes_nothing_that_is_still_to_come, BROKEN_OFF, 200),
     (in_crowds(restart_changes_nothing_that_is_still_to_come), BROKEN_OFF, 100),
+    (while_all_rests(restart_changes_nothing_that_is_still_to_come), BROKEN_OFF, 100),
+    (what_is_at_rest_is_as_it_was, RESTING, 300),
+    (what_is_not_read_until_it_matters_changes_nothing, BROKEN_OFF, 300),
+    (while_all_rests(what_is_not_read_until_it_matters_changes_nothing), BROKEN_OFF, 150),
+    (while_all_rests(final_alerts_are_those_of_the_oracle), TRUTHFUL, 100),
+    (while_all_rests(nothing_is_remembered_after_the_end), EITHER, 60),
+    (while_all_rests(a_cap_takes_no_alert_away), FLOODED, 60),
     (every_alert_ends_with_its_one_final_record, EITHER, 150),
     (a_cap_takes_no_alert_away, FLOODED, 150),
     (revisions_only_grow, EITHER, 40),

@@ -161,7 +161,7 @@ def test_a_restart_begins_with_the_watermarks_as_they_stood() -> None:
     told = bench(feeds=("bank", "calls"))
     told.mark(at("10:30"))
     told.mark(at("11:00"), "bank")
-    again = Correlator(told.rule_set, told.correlator.watermarks.as_mapping())
+    again = Correlator(told.rule_set, told.correlator.watermarks.as_mapping(), timing=TIMING)
     assert again.watermarks.minimum_us == at("10:30")
     assert again.watermarks.as_mapping() == told.correlator.watermarks.as_mapping()
 

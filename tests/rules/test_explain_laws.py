@@ -45,7 +45,7 @@ class Case:
 def cases(world: World) -> Iterator[Case]:
     """Every rule of a world with every key."""
     events = [build.event_of(record, world.timing) for record in world.records]
-    engine = Engine(world.rule_set, {("bank", 0): NEVER_US})
+    engine = Engine(world.rule_set, {("bank", 0): NEVER_US}, timing=world.timing)
     written = []
     for number, event in enumerate(events):
         written += engine.observe(build.facts_of(event, keys_of(world.rule_set)), number)

@@ -4,7 +4,7 @@ import pytest
 
 from rules.condition import Condition
 from rules.fact import Mark
-from rules.moment import HOUR_US
+from rules.moment import HOUR_US, MINUTE_US
 from rules.rule import By, Rule, RuleSet
 from rules.stages import Claims, event_of
 from rules.watermark import END_US
@@ -77,6 +77,20 @@ def test_an_alert_that_is_withdrawn_takes_its_campaign_with_it() -> None:
         ("withdrawn", False),
         ("withdrawn", True),
     ]
+
+
+def test_a_campaign_whose_last_victim_comes_too_late_to_wait_for_says_so() -> None:
+    #   09:55 c-1   10:00 p-1   10:55 c-2   11:00 p-2   17:00 all has settled, then p-2 comes
+    told = campaign(call_then_pay())
+    first, second = two_victims()
+    told.tell(call_record("c-1", at("09:55"), until_us=at("10:10")))
+    told.tell(call_record("c-2", at("10:55"), until_us=at("11:10"), person="wei"))
+    told.tell(first)
+    told.mark(at("17:00") + MINUTE_US)
+    paid, hits = told.tell(second, late=True)
+    assert paid.content["late"]
+    assert says([hits]) == [("raised", True)]
+    assert hits.content["late"]
 
 
 def test_marks_may_wait_until_an_alert_is_due_and_then_until_its_campaign_is() -> None:

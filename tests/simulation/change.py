@@ -363,7 +363,7 @@ class ChangeRun:
     def _wrongs_by_records(self, before: Part, after: Part, said: Said) -> Iterator[Wrong]:
         side, records = sides()[1], self.plan.records
         reader = Reader(ingest_of(side.rules, side.settings), self.kafka.now_us())
-        raised_of = partial(raised_by, side.rules, reader)
+        raised_of = partial(raised_by, side.rules, side.settings.timing, reader)
         raised = final_raised([encode_alert(alert) for alert in after.last.values()])
         yield from wrongs_by_records(after, raised, raised_of(records))
         done = self.kafka.groups[before.entry.group].commits

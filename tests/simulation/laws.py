@@ -10,6 +10,7 @@ from rules.alert import Alert, encode_alert
 from rules.fact import Fact, Mark
 from rules.rule import RuleSet
 from rules.stages import Engine
+from rules.timing import Timing
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
 from streams.ingest import Ingest, Read
 from streams.lanes import Row
@@ -45,17 +46,18 @@ class Reader:
 
 
 def raised_by(
-    rules: RuleSet, reader: Reader, records: Records, *, until_us: int = END_US
+    rules: RuleSet, timing: Timing, reader: Reader, records: Records, *, until_us: int = END_US
 ) -> dict[str, Any]:
     """Return how each alert stands that an engine raises which is told all this.
 
     Args:
         rules: the engine's.
+        timing: of these rules.
         reader: makes facts of the records.
         records: what it is told.
         until_us: the watermark in the end.
     """
-    engine = Engine(rules, {("all", 0): NEVER_US})
+    engine = Engine(rules, {("all", 0): NEVER_US}, timing=timing)
     facts: list[Fact | Mark] = []
     for values in records.values():
         for value in values:

@@ -23,11 +23,11 @@ def mark_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Tell how far a feed has come before its facts are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = self._implied(batch)
+        messages, rows = self._implied(batch)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
         await self._sender.send_all(messages)
-        batch.ack(encode_watermark(batch.state.watermark_us))
+        batch.ack(encode_watermark(batch.state.watermark_us), len(rows))
 
     patch.setattr(IngestStation, "take", take)
 
@@ -36,8 +36,8 @@ def commit_before_facts(patch: pytest.MonkeyPatch) -> None:
     """Acknowledge records before their facts and dead letters are acknowledged."""
 
     async def take(self: IngestStation, batch: RecordBatch[FeedState]) -> None:
-        messages = self._implied(batch)
-        batch.ack(encode_watermark(batch.state.watermark_us))
+        messages, rows = self._implied(batch)
+        batch.ack(encode_watermark(batch.state.watermark_us), len(rows))
         await self._sender.send_all(messages)
         batch.state.acknowledge()
         await self._mark(batch.partition, batch.state)
@@ -111,9 +111,9 @@ def continuity_unchecked(patch: pytest.MonkeyPatch) -> None:
             self.changed.set()
         return True
 
-    def step(self: FactsState, row: Row) -> Sequence[Any]:
+    def step(self: FactsState, row: Row, decode: Any) -> Sequence[Any]:  # noqa: ANN401 - theirs
         self.next_offset = row.offset
-        return real(self, row)
+        return real(self, row, decode)
 
     patch.setattr(Lane, "hold", hold)
     patch.setattr(FactsState, "_step", step)
@@ -170,7 +170,7 @@ def several_batches_out(patch: pytest.MonkeyPatch) -> None:
     def take(self: Lane[Any], limit: int, now_s: float) -> RecordBatch[Any] | None:
         if self._rests or not self._held or self.state is None:
             return None
-        rows = [self._held.popleft() for _ in range(min(limit, len(self._held)))]
+        rows, self._held = self._held[:limit], self._held[limit:]
         self.out = RecordBatch(self.partition, rows, self.state, self, now_s)
         self.changed.set()
         return self.out
@@ -179,7 +179,7 @@ def several_batches_out(patch: pytest.MonkeyPatch) -> None:
         self: Lane[Any], batch: RecordBatch[Any], commit: Commit, undone: Sequence[Row]
     ) -> bool:
         del batch
-        self._held.extendleft(reversed(undone))
+        self._held[:0] = undone
         self.out = None
         self.done = commit
         self.changed.set()

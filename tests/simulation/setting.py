@@ -11,9 +11,9 @@ import pytest
 import structlog
 
 from rules.claim import Teller
-from rules.groups import group_plans
 from rules.judging import Judging
 from rules.plan import make_plan
+from rules.use import make_uses
 from tests.simulation.shared import (
     PORTS,
     compiled,
@@ -27,7 +27,7 @@ _COLLECT_EVERY = 50
 """Runs: each leaves objects behind that name each other, and to look for them takes its time."""
 
 
-_MADE_ONCE = {what: once(what) for what in (Judging, make_plan, Teller, group_plans)}
+_MADE_ONCE = {what: once(what) for what in (Judging, make_plan, Teller, make_uses)}
 
 
 @contextmanager
@@ -45,6 +45,8 @@ def simulated() -> Iterator[None]:
         warnings.simplefilter("ignore")
         patch.setattr("streams.intake._COMMIT_EVERY_S", 0.5)
         patch.setattr("streams.intake._POLL_MS", 600)
+        # Few people live here: else no history would ever be put to rest.
+        patch.setattr("rules.memory.Memory.RECENT", 2)
         patch.setattr("rules.condition.compile", compiled, raising=False)
         patch.setattr("rules.stages.Screen", screen_of)
         patch.setattr("streams.agents.ingest.Screen", screen_of)

@@ -73,6 +73,7 @@ class Worker:
             sender=ports,
             offsets=ports,
             clock_us=self.kafka.now_us,
+            longest_s=self._longest_s,
         )
         stations: dict[str, Any] = dict.fromkeys(work.epoch.roster, taking_in)
         self._agents = [asyncio.create_task(self._take(taking_in)) for _ in range(2)]

@@ -1,6 +1,7 @@
 """Tests of the two agents, each over a bus in memory."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -61,6 +62,7 @@ class Desk:
     skip: str = ""
     idle_after: str = "30m"
     longest_s: float = 60.0
+    ingest_longest_s: float = 60.0
     epoch: Epoch = field(default_factory=lambda: epoch_for_tests(facts_partitions=1))
     bus: MemoryBus = field(default_factory=MemoryBus)
 
@@ -81,6 +83,7 @@ class Desk:
             ingest=BrokenIngest(RULES, settings.timing, pseudonyms),
             sender=self.bus,
             offsets=self.bus,
+            longest_s=self.ingest_longest_s,
         )
         self.correlate = CorrelateStation(
             channel,
@@ -94,8 +97,12 @@ class Desk:
 
     async def take_in(self, *values: bytes | None, committed: Commit | None = None) -> Lane[Any]:
         """Put records through the ingest agent."""
+        return await self.take_rows(rows_of(*values), committed=committed)
+
+    async def take_rows(self, rows: Sequence[Row], committed: Commit | None = None) -> Lane[Any]:
+        """Put rows of an outside topic through the ingest agent."""
         opening = await self.ingest.open(CALLS, committed, None)
-        return await self._take(self.ingest, CALLS, opening, rows_of(*values))
+        return await self._take(self.ingest, CALLS, opening, rows)
 
     async def work_off(self, committed: Commit | None = None) -> Lane[Any]:
         """Put the facts log through the correlate agent."""
@@ -128,6 +135,19 @@ async def test_facts_are_acknowledged_then_marked_then_committed() -> None:
     watermark_us = TEN_O_CLOCK - 15 * MINUTE_US
     assert desk.bus.values(FACTS[0])[1] == ["mark", *CALLS, watermark_us, desk.epoch.roster]
     assert lane.to_commit() == Commit(1, encode_watermark(watermark_us))
+
+
+async def test_an_envelope_in_headers_comes_to_the_same_fact_beside_one_in_the_value() -> None:
+    structured, binary = Desk(), Desk()
+    raws = [call(1, TEN_O_CLOCK), call(2, TEN_O_CLOCK)]
+    await structured.take_in(*raws)
+    envelope = json.loads(raws[1])
+    value = json.dumps(envelope.pop("data")).encode()
+    headers = [(f"ce_{name}", str(told).encode()) for name, told in envelope.items()]
+    await binary.take_rows([*rows_of(raws[0]), MemoryRow(1, None, value, headers)])
+    facts = binary.bus.values(FACTS[0])
+    assert [row[0] for row in facts] == ["fact", "fact", "mark"]
+    assert facts == structured.bus.values(FACTS[0])
 
 
 async def test_nothing_is_marked_or_acknowledged_if_the_facts_are_not() -> None:
@@ -257,6 +277,27 @@ async def test_of_rows_that_take_long_only_so_many_are_done_as_others_can_wait_f
     commit = lane.to_commit()
     assert commit is not None
     assert commit.offset == 3
+
+
+async def test_of_records_that_take_long_the_rest_comes_again_and_nothing_is_told_twice() -> None:
+    values = [call(1, TEN_O_CLOCK), b"stepped over", None, b"no record", call(2, TEN_O_CLOCK + 1)]
+    at_once = Desk(skip="calls:0:1")
+    whole = await at_once.take_in(*values)
+    desk = Desk(skip="calls:0:1", ingest_longest_s=0.0)
+    lane = await desk.take_in(*values)
+    offsets = [commit.offset for commit in [lane.to_commit()] if commit is not None]
+    while (batch := lane.take(99, 0.0)) is not None:
+        await desk.ingest.take(batch)
+        offsets += [commit.offset for commit in [lane.to_commit()] if commit is not None]
+    assert offsets == [1, 4, 5]
+    assert lane.to_commit() == whole.to_commit()
+    assert desk.ingest.counts == at_once.ingest.counts
+    letters = [
+        sorted(each.bus.logs["ringfence.dead-letters", 0], key=lambda letter: letter.key or b"")
+        for each in (desk, at_once)
+    ]
+    assert [letter.value for letter in letters[0]] == [letter.value for letter in letters[1]]
+    assert len(letters[0]) == 2
 
 
 async def test_others_get_their_turn_while_a_lane_is_rebuilt_for_long() -> None:

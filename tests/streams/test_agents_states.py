@@ -95,8 +95,10 @@ def test_a_rebuilt_state_says_what_the_one_that_was_lost_would_have_said(
         lost.observe(rows[:committed])
         point = lost.commit_point()
     rebuilt = state_at(point)
-    rebuilt.observe(rows[point.offset : committed])
+    for row in rows[point.offset : committed]:
+        rebuilt.catch_up(row)
     assert rebuilt.watermarks == lost.watermarks
+    assert rebuilt.commit_point() == lost.commit_point()
     ahead = [encode_alert(alert) for alert in lost.observe(rows[committed:]).alerts]
     assert [encode_alert(alert) for alert in rebuilt.observe(rows[committed:]).alerts] == ahead
 
@@ -128,6 +130,8 @@ def test_a_row_that_cannot_be_read_is_no_row_to_step_over() -> None:
     state = state_at()
     with pytest.raises(RowError):
         state.observe(rows_of(b"no row"))
+    with pytest.raises(RowError):
+        state.catch_up(rows_of(b"no row")[0])
     assert state.next_offset == 0
 
 

@@ -1,15 +1,18 @@
 """Tests of the rows of the facts log."""
 
 import json
+from functools import partial
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.events import KEYS
 from rules.fact import Event, Fact, Identity, Mark, make_event
+from rules.row import Sealed, decode_event
 from rules.timing import Timing
-from streams.wire.facts import RowError, decode_row, encode_fact, encode_mark
+from streams.wire.facts import RowError, decode_row, decode_sealed, encode_fact, encode_mark
 
 TIMING = Timing()
 MICROSECONDS = st.integers(-(2**53), 2**53)
@@ -50,6 +53,19 @@ def test_a_fact_is_read_back_as_it_was_written(fact: Fact) -> None:
     assert read.key == fact.key
     assert told(read.event) == told(fact.event)
     assert encode_fact(read) == (key, value)
+
+
+@given(facts(), st.booleans())
+def test_a_fact_that_is_not_read_yet_is_the_same_fact(fact: Fact, gone: bool) -> None:  # noqa: FBT001 - drawn
+    event = msgspec.structs.replace(fact.event, gone=gone)
+    key, value = encode_fact(Fact(fact.key, event))
+    unread = decode_sealed(key, value)
+    assert isinstance(unread, Sealed)
+    assert (unread.key, unread.by) == (fact.key, fact.key.partition(":")[0])
+    assert (unread.type, unread.start_us) == (event.identity.type, event.start_us)
+    assert msgspec.json.decode(unread.data) == event.data
+    read = decode_event(unread.row, TIMING)
+    assert (told(read), read.gone) == (told(event), gone)
 
 
 @given(st.text(), st.integers(0, 2**31), MICROSECONDS, st.dictionaries(st.text(), st.integers(1)))
@@ -107,10 +123,15 @@ GOOD = ["fact", "s", "transfer", "p", "r", 0, 5, False, False, {"person": "3f", 
 def test_a_row_that_no_worker_wrote_is_refused_without_a_word_of_it(
     key: bytes | None, row: object
 ) -> None:
-    with pytest.raises(RowError) as caught:
-        decode_row(key, json.dumps(row).encode(), TIMING)
-    assert "3f" not in str(caught.value)
+    for decode in (partial(decode_row, timing=TIMING), decode_sealed):
+        with pytest.raises(RowError) as caught:
+            decode(key, json.dumps(row).encode())
+        assert "3f" not in str(caught.value)
 
 
 def test_the_row_that_the_refused_ones_were_made_from_is_read() -> None:
-    assert isinstance(decode_row(b"person:3f", json.dumps(GOOD).encode(), TIMING), Fact)
+    read = decode_row(b"person:3f", json.dumps(GOOD).encode(), TIMING)
+    unread = decode_sealed(b"person:3f", json.dumps(GOOD).encode())
+    assert isinstance(read, Fact)
+    assert isinstance(unread, Sealed)
+    assert unread.start_us == read.event.start_us == 4

@@ -48,7 +48,7 @@ public final class OnStreams {
         return "ringfence.call_invitation.v1".equals(r.get("type"));
     }
 
-    private static boolean isKept(Map<String, String> r) {
+    private static boolean isKept(Map<String, String> r, BigDecimal least) {
         if (isCall(r)) {
             String relationship = r.get("relationship");
             return "video".equals(r.get("media")) && "incoming".equals(r.get("direction"))
@@ -59,7 +59,17 @@ public final class OnStreams {
         String status = r.get("status");
         return "out".equals(r.get("direction")) && "0".equals(r.get("payee_times_paid"))
                 && !"rejected".equals(status) && !"recalled".equals(status)
-                && ("personal".equals(kind) || "unknown".equals(kind));
+                && ("personal".equals(kind) || "unknown".equals(kind))
+                && new BigDecimal(r.get("amount")).compareTo(least) >= 0;
+    }
+
+    private static BigDecimal leastAmount(JsonNode variants) {
+        BigDecimal least = null;
+        for (JsonNode limits : variants) {
+            BigDecimal own = limits.get("min_amount").decimalValue();
+            least = least == null ? own : own.min(least);
+        }
+        return least;
     }
 
     private static double seconds(String moment) {
@@ -68,7 +78,12 @@ public final class OnStreams {
     }
 
     private static final class Drop implements Processor<byte[], byte[], byte[], byte[]> {
+        private final BigDecimal least;
         private ProcessorContext<byte[], byte[]> context;
+
+        Drop(BigDecimal given) {
+            least = given;
+        }
 
         @Override
         public void init(ProcessorContext<byte[], byte[]> given) {
@@ -79,7 +94,7 @@ public final class OnStreams {
         public void process(Record<byte[], byte[]> record) {
             try {
                 Map<String, String> told = read(record.value());
-                if (isKept(told)) {
+                if (isKept(told, least)) {
                     byte[] person = told.get("person").getBytes(StandardCharsets.UTF_8);
                     context.forward(record.withKey(person));
                 }
@@ -165,7 +180,8 @@ public final class OnStreams {
         told.get("outside").forEach(name -> outside.add(name.asText()));
         Topology topology = new Topology();
         topology.addSource("outside", outside.toArray(new String[0]));
-        topology.addProcessor("drop", Drop::new, "outside");
+        BigDecimal least = leastAmount(told.get("variants"));
+        topology.addProcessor("drop", () -> new Drop(least), "outside");
         topology.addSink("forward", told.get("kept").asText(), "drop");
         topology.addSource("kept", told.get("kept").asText());
         topology.addProcessor("match", () -> new Match(told.get("variants")), "kept");
