@@ -2,11 +2,14 @@
 
 import gc
 import tracemalloc
+from dataclasses import replace
 from hashlib import blake2b
 
 import pytest
 
+from rules.condition import Compare, Constant, Gap
 from rules.engine import Correlator
+from rules.events import Kind
 from rules.fact import Fact, Mark
 from rules.memory import Memory
 from rules.moment import HOUR_US, SECOND_US
@@ -16,12 +19,15 @@ from tests.rules.build import (
     at,
     bench,
     bound,
+    build_rule,
     call_record,
     call_then_pay,
+    condition,
     event_of,
     many_called,
     transfer_record,
 )
+from tests.rules.test_engine_laws import sealed
 
 PEOPLE = 20_000
 
@@ -108,3 +114,34 @@ def test_a_person_with_an_open_alert_does_not_rest(monkeypatch: pytest.MonkeyPat
     told.mark(at("12:00"))
     (alert,) = told.mark(at("16:42") + 1)
     assert alert.final
+
+
+def test_what_was_left_untried_is_known_of_a_person_whom_nothing_touches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Memory, "RECENT", 0)
+    monkeypatch.setattr("rules.matching.MAX_TRIED", 3)
+    an_hour = Compare(">=", Gap("call", "pay"), Constant(HOUR_US, Kind.DURATION))
+    called, paid = call_then_pay().steps
+    told = bench(build_rule([called, replace(paid, where=(condition(an_hour),))], TIMING))
+    for number in range(5):
+        start_us = at("10:00") + number * SECOND_US
+        told.tell(call_record(f"c-{number}", start_us, until_us=start_us))
+    assert told.tell(transfer_record("p-1", at("10:42"))) == []
+    for number in range(3):
+        told.tell(call_record(f"d-{number}", at("10:50"), person=f"mei-{number}"))
+    (alert,) = told.tell(call_record("c-5", at("09:00"), until_us=at("09:30")))
+    assert (bound(alert), alert.content["truncated"]) == (["c-5", "p-1"], True)
+
+
+def test_of_two_unread_rows_of_a_call_the_greater_counts_though_it_came_first() -> None:
+    told = bench()
+    calls = [
+        call_record("c-1", at("10:00"), until_us=at(ended), sequence=sequence)
+        for ended, sequence in (("11:00", 1), ("10:05", 0))
+    ]
+    for number, record in enumerate(calls):
+        fact = Fact("person:lin", event_of(record, TIMING))
+        assert told.correlator.observe(sealed([fact]), number) == []
+    (alert,) = told.tell(transfer_record("p-1", at("12:30")))
+    assert bound(alert) == ["c-1", "p-1"]
