@@ -44,8 +44,8 @@ nothing is said there, there were none. A repeat is a record that stands
 on the alerts topic once more, byte for byte; any other would count as false.
 
 Elsewhere: R-10 in `docs/simulation.md`; R-33 (a topic gone, other partitions, rows deleted, a
-record too large) in the broker suite. Ten million people (R-21) did not run; R-22 wants a million
-events of one key, and how many ran stands under "Floods".
+record too large) in the broker suite; ten million people (R-21), by the correlator alone, in
+`docs/sizing.md`. R-22 wants a million events of one key; how many ran stands under "Floods".
 
 """
 
