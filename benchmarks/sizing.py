@@ -15,6 +15,7 @@ import msgspec
 from benchmarks import machine, page
 from benchmarks.rebuilt import Cost as Rebuilt
 from benchmarks.remembered import Cost
+from rules.fact import split_key
 from rules.memory import Memory
 from rules.moment import DAY_US, HOUR_US, SECOND_US, format_duration
 from rules.rule import RuleSet
@@ -188,7 +189,7 @@ def _kept(rule_set: RuleSet, log: Path) -> Kept:
             if taken.facts:
                 useful = line
             for fact in taken.facts:
-                facts[fact.key.partition(":")[0], fact.event.identity.type] += 1
+                facts[split_key(fact.key)[0], fact.event.identity.type] += 1
                 row_bytes += sum(map(len, encode_fact(fact)))
     refused = ingest.read_whole(useful.replace(b'"person"', b'"nobody"'), now_us=END_US)
     assert isinstance(refused, Refusal), "a record about nobody is refused"

@@ -54,7 +54,7 @@ from typing import NamedTuple
 from rules.alert import Alert
 from rules.case import Case, CaseKey, least_of_each_type
 from rules.claim import Teller
-from rules.fact import Event, Fact, Identity, Mark, greatest, key_of
+from rules.fact import Event, Fact, Identity, Mark, greatest, key_of, split_key
 from rules.fewest import Fewest
 from rules.groups import Group
 from rules.history import FirstRows, History
@@ -187,7 +187,7 @@ class Correlator:
 
     def count(self, fact: Fact, times: int) -> None:
         """Count how so many events stand, all like this one, that can be in no match."""
-        by, _, _ = fact.key.partition(":")
+        by, _ = split_key(fact.key)
         use = self._uses.get((by, fact.event.identity.type))
         if use is not None:
             use.own.count(fact.event, times)
@@ -211,7 +211,7 @@ class Correlator:
             self._take(sealed.key, decode_event(sealed.row, self._timing), revision)
 
     def _take(self, key: str, arrived: Event, revision: int) -> None:
-        by, value = key.split(":", 1)
+        by, value = split_key(key)
         identity = arrived.identity
         use = self._uses.get((by, identity.type))
         if use is None:

@@ -164,3 +164,9 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 def key_of(by: str, value: str) -> str:
     """Return the key of a fact, such as `person:3f…`."""
     return f"{by}:{value}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return the kind of a fact's key, and its value."""
+    by, _, value = key.partition(":")
+    return by, value

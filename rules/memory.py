@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from rules.fact import greatest
+from rules.fact import greatest, split_key
 from rules.fewest import Fewest
 from rules.history import History
 from rules.moment import HOUR_US
@@ -205,7 +205,7 @@ class Memory:
         self._older, self._recent, self._entered = self._recent, {}, 0
 
     def _at_rest(self, key: str, history: History) -> AtRest:
-        keep_us = self._keep_us[_by(key)]
+        keep_us = self._keep_us[split_key(key)[0]]
         until_us = max(e.start_us + keep_us[e.identity.type] for e in history.events())
         return AtRest(until_us, [encode_event(event) for event in history.events()])
 
@@ -213,12 +213,8 @@ class Memory:
         """Tell whether nothing of a history is needed any more."""
         if isinstance(held, _Unread):
             return held.until_us < minimum_us
-        held.forget_until(minimum_us, self._keep_us[_by(key)])
+        held.forget_until(minimum_us, self._keep_us[split_key(key)[0]])
         return not held
-
-
-def _by(key: str) -> str:
-    return key.partition(":")[0]
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import Final
 from rules.alert import Alert
 from rules.authoring.blindness import Sightings
 from rules.events import BY_WIRE_TYPE
-from rules.fact import Fact, Mark
+from rules.fact import Fact, Mark, split_key
 from rules.rule import RuleSet
 from rules.stages import Engine
 from rules.watermark import END_US, NEVER_US, FeedClock, Partition
@@ -318,7 +318,7 @@ class ColumnarReplay:
         for fact in facts[:1]:
             self._sightings.note(record.type, fact.event.fields, alike.records)
         for fact in facts:
-            if fact.key.partition(":")[0] in alike.stand:
+            if split_key(fact.key)[0] in alike.stand:
                 self._engine.count(fact, alike.records)
 
     def _emit(self, alerts: Sequence[Alert]) -> None:

@@ -11,7 +11,7 @@ from streams.ingest import Ingest, Read
 from streams.logs import Log
 from streams.reaches import Reach
 from streams.skim import Key, Part, Skimmed
-from streams.wire.first_look import EPOCH, Batch, to_us
+from streams.wire.first_look import Batch, to_us
 from streams.wire.records import Record
 
 _LONGEST_HEAD: Final = 10_000
@@ -209,7 +209,7 @@ class Source:
             ):
                 break
             if t <= reach.top and t < reach.safe:
-                if t < EPOCH or looks[r.__class__](r.data, t, reach.earliest):
+                if t < reach.epoch or looks[r.__class__](r.data, t, reach.earliest):
                     break
                 late += t < reach.top - reach.lateness
             elif looks[r.__class__](r.data, t, reach.earliest):

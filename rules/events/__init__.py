@@ -29,6 +29,7 @@ from rules.events.spec import (
     data_of,
     normalise,
     numbers_of,
+    own_fields,
     values_of,
 )
 
@@ -69,5 +70,6 @@ __all__ = [
     "data_of",
     "normalise",
     "numbers_of",
+    "own_fields",
     "values_of",
 ]

@@ -1,7 +1,7 @@
 """What the rest of the system knows of each event type, read off the models once."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from sys import intern
@@ -101,6 +101,21 @@ def normalise(event: Event) -> dict[str, Scalar]:
             continue
         data[name] = format_amount(value) if isinstance(value, Decimal) else value
     return data
+
+
+def own_fields(spec: EventSpec, looked_at: Collection[str] | None = None) -> list[FieldSpec]:
+    """Return the fields that a sender fills.
+
+    Args:
+        spec: the event type.
+        looked_at: those that rules look at, for a record that no rule needs: only they and what
+            tells its person and its times are then returned.
+    """
+    fields = [field for field in spec.fields.values() if not field.derived]
+    if looked_at is None:
+        return fields
+    always = {"person", spec.start_field, spec.end_field, "answered_at"}
+    return [field for field in fields if field.name in always or field.name in looked_at]
 
 
 def values_of(spec: EventSpec, data: Mapping[str, Scalar]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from rules.fact import Fact, Mark
+from rules.fact import Fact, Mark, split_key
 from rules.screen import Screen
 from rules.watermark import NEVER_US, FeedClock, Partition
 from streams.clock import now_us
@@ -211,7 +211,7 @@ class IngestStation:
     def _placed(self, fact: Fact, headers: Headers) -> Iterator[Message]:
         """Yield a fact for each stage that can use it."""
         key, value = encode_fact(fact)
-        by = fact.key.partition(":")[0]
+        by, _ = split_key(fact.key)
         for into, screen in self._screens:
             # With one stage only there is nothing that it could not use.
             if len(self._screens) == 1 or by in screen.keys(

@@ -8,7 +8,15 @@ checked; of one that some rule could use, everything.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
-from rules.events import EVENTS, IDENTIFIER_LIMIT, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
+from rules.events import (
+    EVENTS,
+    IDENTIFIER_LIMIT,
+    INTEGER_LIMIT,
+    EventSpec,
+    FieldSpec,
+    Kind,
+    own_fields,
+)
 from rules.moment import LATEST_US, format_moment
 from rules.money import CURRENCIES
 from rules.timing import Timing
@@ -120,10 +128,7 @@ class Checks:
     # -- the fields of one type ----------------------------------------------------------------
 
     def _of_type(self, spec: EventSpec, looked_at: Collection[str] | None) -> Iterator[str]:
-        fields = [field for field in spec.fields.values() if not field.derived]
-        if looked_at is not None:
-            always = {"person", spec.start_field, spec.end_field, "answered_at"}
-            fields = [field for field in fields if field.name in always or field.name in looked_at]
+        fields = own_fields(spec, looked_at)
         for field in fields:
             column = self._columns.get(field.name)
             if column is not None:

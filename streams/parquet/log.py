@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from rules.events import EVENTS, FieldSpec, Kind
+from rules.events import EVENTS, FieldSpec, Kind, own_fields
 from streams.failures import OutsideFailure
 
 if TYPE_CHECKING:
@@ -240,9 +240,9 @@ class Lines(io.RawIOBase):
 
 
 def _fields() -> dict[str, FieldSpec | None]:
-    own = (field for spec in EVENTS.values() for field in spec.fields.values())
+    own = (field for spec in EVENTS.values() for field in own_fields(spec))
     # The own id that may stand in `event_id` is no field.
-    return {"event_id": None} | {field.name: field for field in own if not field.derived}
+    return {"event_id": None} | {field.name: field for field in own}
 
 
 def _is_exact(decimal: str) -> bool:

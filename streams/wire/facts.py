@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from rules.events import KEYS, Scalar
-from rules.fact import Fact, Mark
-from rules.row import EventRow, Sealed, SealedRow, encode_event, event_of
+from rules.fact import Fact, Mark, split_key
+from rules.row import EventRow, Sealed, SealedRow, encode_event, event_of, read_sealed
 from rules.timing import Timing
 
 FORMAT: Final = 2
@@ -79,7 +79,7 @@ def decode_sealed(key: bytes | None, value: bytes) -> Sealed | Mark:
         if isinstance(row, _MarkRow):
             return _mark(key, row)
         text, by, name = _key(key)
-        start_us, named = row.read(by)
+        start_us, named = read_sealed(row, by)
         _check(name, named, gone=row.gone)
         return Sealed(text, by, row.type, start_us, row.data, value)
     except (ValueError, LookupError) as error:
@@ -103,8 +103,7 @@ def _key(key: bytes | None) -> tuple[str, str, str]:
     if key is None:
         raise RowError("a fact in the facts log has no Kafka key")
     text = key.decode()
-    by, _, name = text.partition(":")
-    return text, by, name
+    return text, *split_key(text)
 
 
 def _check(name: str, named: Scalar | None, *, gone: bool) -> None:

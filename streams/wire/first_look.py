@@ -25,6 +25,7 @@ from rules.events import (
     EventSpec,
     FieldSpec,
     Kind,
+    own_fields,
 )
 from rules.moment import LATEST_US
 from rules.money import CURRENCIES, Money, is_amount
@@ -101,7 +102,7 @@ class FirstLook:
         self._counts: dict[str, _Count] = {}
         for spec in outside:
             names = fields.get(spec.name, frozenset())
-            data = data_struct(spec, _looked_at(spec, names), _Moment)
+            data = data_struct(spec, own_fields(spec, names), _Moment)
             record = record_struct(spec, data, _Moment)
             self._names[record] = spec.name
             side = (sides or {}).get(spec.side)
@@ -229,11 +230,6 @@ def _read_whole(_data: object, _time: datetime, _earliest: datetime) -> bool:
 # -- what is made for each event type ------------------------------------------------------------
 
 
-def _looked_at(spec: EventSpec, names: frozenset[str]) -> list[FieldSpec]:
-    always = {"person", spec.start_field, spec.end_field, "answered_at"}
-    return [f for f in spec.fields.values() if not f.derived and f.name in names | always]
-
-
 def _compile(
     spec: EventSpec, names: frozenset[str], screen: Screen, side: Side | None, count: "_Count"
 ) -> Looks:
@@ -243,7 +239,7 @@ def _compile(
     )
     lines = [
         *_out_of_time(spec),
-        *_out_of_money(spec, _looked_at(spec, names)),
+        *_out_of_money(spec, own_fields(spec, names)),
         f"if {screen.source(spec.name, emitter)}: return True",
         "count.dropped += 1",
         *([] if side is None else ["if d.person < side.below: side.add(d.person)"]),

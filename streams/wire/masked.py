@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from rules.events import BY_WIRE_TYPE, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
+from rules.events import BY_WIRE_TYPE, INTEGER_LIMIT, EventSpec, FieldSpec, Kind, own_fields
 from rules.moment import parse_moment
 from rules.money import CURRENCIES, parse_amount
 from streams.wire.json_text import Mistake, kind_of, read_object
@@ -38,7 +38,7 @@ def masked(raw: bytes) -> dict[str, Any] | Mistake:
 
 
 def _data(spec: EventSpec | None, data: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {} if spec is None else {f.name: f for f in spec.fields.values() if not f.derived}
+    fields = {} if spec is None else {f.name: f for f in own_fields(spec)}
     return {
         _name(name, number, known=name in fields): _shown(found, _test(fields.get(name), name))
         for number, (name, found) in enumerate(data.items(), 1)

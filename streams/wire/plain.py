@@ -10,7 +10,7 @@ from typing import Any, Final, Union
 
 import msgspec
 
-from rules.events import EVENTS, EventSpec, FieldSpec, Kind, Scalar
+from rules.events import EVENTS, EventSpec, FieldSpec, Kind, Scalar, own_fields
 from rules.moment import parse_moment
 from rules.money import CURRENCIES, format_amount, parse_amount
 from streams.wire.forms import NOT_FROM_OUTSIDE, data_struct, record_struct
@@ -85,7 +85,7 @@ class _Form:
         self.spec = spec
         self.id_field = spec.id_field
         self.ahead_us = AHEAD_LIMIT_US.get(spec.name, FUTURE_LIMIT_US)
-        fields = [f for f in spec.fields.values() if not f.derived]
+        fields = own_fields(spec)
         self._amounts = tuple(f.name for f in fields if f.kind is Kind.MONEY)
         self._start, self._end = spec.start_field or "", spec.end_field or ""
         self.normal = _normal(fields)

@@ -42,8 +42,8 @@ class Pseudonyms:
             raise ValueError(
                 f"the pseudonym key has {len(key)} characters, wanted {KEY_LENGTH} or more"
             )
-        # The key's part is the same for all: it is hashed once, which halves the work.
         self._made_of = (key, withheld_values)
+        # The key's part is the same for all: it is hashed once, which halves the work.
         block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from rules.events import EVENTS, INTEGER_LIMIT, EventSpec, FieldSpec, Kind
+from rules.events import EVENTS, INTEGER_LIMIT, EventSpec, FieldSpec, Kind, own_fields
 from rules.events.claims import AlertClaim
 from streams.wire.dead_letters import REASONS
 from streams.wire.examples import example_of
@@ -150,7 +150,7 @@ def _written_out(part: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN
 
 def _money_and_currency(spec: EventSpec) -> Iterator[Schema]:
     """The rule that an amount and its currency are known together, where both may be missing."""
-    own = [field for field in spec.fields.values() if not field.derived]
+    own = own_fields(spec)
     amounts = [field for field in own if field.kind is Kind.MONEY]
     if not amounts or spec.fields["currency"].required:
         return

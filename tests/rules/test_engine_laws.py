@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rules.alert import Alert, encode_alert
 from rules.engine import Correlator
-from rules.fact import Event, Fact, Mark
+from rules.fact import Event, Fact, Mark, split_key
 from rules.history import Rows
 from rules.memory import Memory
 from rules.moment import format_moment
@@ -165,7 +165,7 @@ def sealed(rows: Sequence[Fact | Sealed | Mark]) -> list[Fact | Sealed | Mark]:
 
 def _seal(key: str, event: Event) -> Sealed:
     data = msgspec.Raw(msgspec.json.encode(event.data))
-    by = key.partition(":")[0]
+    by, _ = split_key(key)
     return Sealed(key, by, event.identity.type, event.start_us, data, encode_event(event))
 
 
@@ -374,17 +374,6 @@ def crowds() -> Iterator[None]:
         Rows.FEW = few
 
 
-def in_crowds(law: Law) -> Law:
-    """The same law, where every event is one of many."""
-
-    def hold(drawn: object) -> None:
-        with crowds():
-            law(drawn)
-
-    hold.__name__ = f"{law.__name__}_in_crowds"
-    return hold
-
-
 @contextmanager
 def at_rest(places: int = Shelf.PLACES) -> Iterator[None]:
     """Let the engine put everything to rest that nothing is being done with."""
@@ -396,15 +385,23 @@ def at_rest(places: int = Shelf.PLACES) -> Iterator[None]:
         Memory.RECENT, Shelf.PLACES = recent, most
 
 
-def while_all_rests(law: Law) -> Law:
-    """The same law, where whatever can be at rest is."""
-
+def _under(law: Law, where: Callable[[], AbstractContextManager[None]], how: str) -> Law:
     def hold(drawn: object) -> None:
-        with at_rest():
+        with where():
             law(drawn)
 
-    hold.__name__ = f"{law.__name__}_while_all_rests"
+    hold.__name__ = f"{law.__name__}_{how}"
     return hold
+
+
+def in_crowds(law: Law) -> Law:
+    """The same law, where every event is one of many."""
+    return _under(law, crowds, "in_crowds")
+
+
+def while_all_rests(law: Law) -> Law:
+    """The same law, where whatever can be at rest is."""
+    return _under(law, at_rest, "while_all_rests")
 
 
 LAWS: list[tuple[Law, st.SearchStrategy[Any], int]] = [

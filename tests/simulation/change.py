@@ -8,17 +8,16 @@ watch and leave their epochs as they do on a real Kafka, and die as in every oth
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from random import Random
 from tempfile import mkdtemp
 from typing import Final
 
 import msgspec
 
 from rules.alert import encode_alert
-from rules.moment import DAY_US, parse_moment
+from rules.moment import parse_moment
 from rules.rule import RuleSet
 from rules.watermark import NEVER_US, Partition
 from streams.epoch_watch import EpochWatch
@@ -46,13 +45,13 @@ from tests.simulation.kafka import SESSION_S, Kafka
 from tests.simulation.laws import Reader, final_raised, interleaved, letters, raised_by, refused
 from tests.simulation.plan import change_plan_of
 from tests.simulation.ports import Ports
+from tests.simulation.seeded import SeededRun
 from tests.simulation.shared import PORTS, ingest_of, load_once, read_once, settings
-from tests.simulation.virtual_loop import OWNER, Process, VirtualLoop
+from tests.simulation.virtual_loop import OWNER, Process
 from tests.simulation.worker import Fleet, Work, Worker
-from tests.streams.worker_parts import CAMPAIGNS, RULE, TEN_O_CLOCK
+from tests.streams.worker_parts import CAMPAIGNS, RULE
 
 _QUIET_S: Final = 2.0
-_LONGEST_S: Final = 900.0
 _PATIENCE_S: Final = 15.0
 _SHORT: Final = {name: text.replace("72h", "6h") for name, text in CAMPAIGNS.items()}
 _OLD: Final = {"video_call_then_new_payee.yaml": RULE, **_SHORT}
@@ -178,26 +177,14 @@ class EpochWorker(Worker):
         await self._watch.start()
 
 
-@dataclass
-class ChangeRun:
-    """A run, and what it has come to."""
+class ChangeRun(SeededRun):
+    """A run in which one epoch follows another."""
 
-    seed: int
-    failures: list[BaseException] = field(default_factory=list)
-    all_sent: bool = False
+    longest_s = 900.0
 
-    def __post_init__(self) -> None:
-        """Make the plan."""
-        self.plan = change_plan_of(self.seed)
-        self.loop = VirtualLoop()  # type: ignore[abstract] # as much of a loop as is needed
-        self.kafka = Kafka(
-            self.loop,
-            Random(self.seed + 1),  # noqa: S311 - a run is to be had again
-            dict(_SIZES),
-            strays=self.plan.strays,
-            crash_at=dict.fromkeys(self.plan.crash_at, True),
-            wall_us=TEN_O_CLOCK + 30 * DAY_US,
-        )
+    def __init__(self, seed: int) -> None:
+        self.plan = change_plan_of(seed)
+        super().__init__(seed, self.plan, _SIZES)
         self.old, self.new = [
             Fleet(self.kafka, partial(self._worker, side), self.failures, prefix)
             for side, prefix in zip(sides(), ("old", "new"), strict=True)
@@ -206,14 +193,6 @@ class ChangeRun:
 
     def _worker(self, side: Side, name: str) -> Worker:
         return EpochWorker(self.kafka, side, name, self.failures)
-
-    def wrongs(self) -> list[str]:
-        """Run it and return what is wrong, in words."""
-        try:
-            self.loop.run(self._main(), _LONGEST_S)
-        except TimeoutError:
-            return [*map(repr, self.failures), "it never comes to rest"]
-        return [*map(repr, self.failures), *self._wrongs()]
 
     async def _main(self) -> None:
         self._tasks = [asyncio.create_task(t) for t in (self._send(), self._fail())]
@@ -263,7 +242,7 @@ class ChangeRun:
             *self.plan.stop_at_s,
         ]
         for at_s, seconds in sorted(events, key=lambda event: event[0]):
-            await asyncio.sleep(max(0.0, at_s - self.loop.time()))
+            await self._wait_until(at_s)
             fleet = random.choice([self.old, self.new])
             if seconds is None:
                 fleet.kill_one()

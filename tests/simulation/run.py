@@ -2,30 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
 from rules.alert import encode_alert
 from rules.engine import Correlator
-from rules.moment import DAY_US
+from rules.fact import split_key
 from rules.watermark import NEVER_US, FeedClock
 from streams.epoch import Epoch
 from streams.states import stages_of
 from streams.wire.facts import decode_row, encode_fact
-from tests.simulation.kafka import Kafka
 from tests.simulation.laws import Reader, final_raised, interleaved, letters, raised_by, refused
-from tests.simulation.plan import Plan, plan_of
+from tests.simulation.plan import plan_of
+from tests.simulation.seeded import SeededRun
 from tests.simulation.shared import ingest_of, screen_of, settings
-from tests.simulation.virtual_loop import VirtualLoop
 from tests.simulation.worker import Fleet, Work, Worker
 from tests.streams.worker_parts import (
-    TEN_O_CLOCK,
     rules_with_campaigns,
 )
 
 _QUIET_S = 2.0
-_LONGEST_S = 600.0
 _SILENT = ("transactions", 1)
 EPOCH = Epoch(
     "0",
@@ -50,39 +46,19 @@ class _Worker(Worker):
     work = Work(EPOCH, STAGES, SETTINGS, INGEST)
 
 
-@dataclass
-class Run:
-    """A run, and what it has come to."""
+class Run(SeededRun):
+    """A run of one epoch."""
 
-    seed: int
-    plan: Plan = field(init=False)
-    failures: list[BaseException] = field(default_factory=list)
+    longest_s = 600.0
 
-    def __post_init__(self) -> None:
-        """Make the plan."""
-        self.plan = plan_of(self.seed)
-        self.loop = VirtualLoop()  # type: ignore[abstract] # as much of a loop as is needed
-        self.kafka = Kafka(
-            self.loop,
-            Random(self.seed + 1),  # noqa: S311 - a run is to be had again
-            dict(EPOCH.sizes),
-            strays=self.plan.strays,
-            crash_at=dict.fromkeys(self.plan.crash_at, True),
-            wall_us=TEN_O_CLOCK + 30 * DAY_US,
-        )
+    def __init__(self, seed: int) -> None:
+        self.plan = plan_of(seed)
+        super().__init__(seed, self.plan, EPOCH.sizes)
         self.group = self.kafka.group(EPOCH)
         self.fleet = Fleet(self.kafka, self._worker, self.failures)
 
     def _worker(self, name: str) -> Worker:
         return _Worker(self.kafka, name, self.failures, is_slow=self.plan.is_slow)
-
-    def wrongs(self) -> list[str]:
-        """Run it and return what is wrong, in words."""
-        try:
-            self.loop.run(self._main(), _LONGEST_S)
-        except TimeoutError:
-            return [*map(repr, self.failures), "it never comes to rest"]
-        return [*map(repr, self.failures), *self._wrongs()]
 
     async def _main(self) -> None:
         random = self.kafka.random
@@ -95,7 +71,7 @@ class Run:
             *((at, partial(self.fleet.stop_one, seconds)) for at, seconds in self.plan.stop_at_s),
         ]
         for at_s, event in sorted(events, key=lambda item: item[0]):
-            await asyncio.sleep(max(0.0, at_s - self.loop.time()))
+            await self._wait_until(at_s)
             event()
             self.fleet.replace()
         await self._until_quiet()
@@ -107,8 +83,6 @@ class Run:
             if random.random() < 0.3:
                 await asyncio.sleep(random.random())
         self.all_sent = True
-
-    all_sent = False
 
     async def _until_quiet(self) -> None:
         quiet_s, before = 0.0, -1
@@ -179,7 +153,7 @@ class Run:
             clock = FeedClock(SETTINGS.lateness_us(topic))
             for value in values:
                 for fact in reader.admit(value, clock):
-                    by = fact.key.partition(":")[0]
+                    by, _ = split_key(fact.key)
                     event = fact.event
                     for name, screen in screens:
                         if by in screen.keys(event.identity.type, event.fields):
